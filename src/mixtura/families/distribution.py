@@ -1,0 +1,168 @@
+"""A family with its parameters bound: what people look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from keras import ops
+
+from mixtura.families.host import as_array
+from mixtura.families.seeds import split_seed
+
+if TYPE_CHECKING:
+    from mixtura.families.base import Family
+
+# Samples are drawn in pieces of about this many parameters, so that memory does not grow with
+# (number of samples) x (number of parameters).
+PIECE = 2**22
+
+
+class Distribution:
+    """A batch of distributions: a family's methods with the parameters bound.
+
+    Everything but sampling is computed with NumPy in float64, whatever the network computed in.
+
+    Args:
+        family: how the parameters are read.
+        params: raw activations, `(*batch, family.params_size)`: a tensor, an array or a list.
+
+    Raises:
+        ValueError: if the parameters' last axis has another size.
+
+    Example:
+        >>> import mixtura as mx
+        >>> p = mx.Normal(1)([[0.0, 0.0], [3.0, 1.0]])  # two rows: N(0, 1) and N(3, 2^2)
+        >>> p.interval(0.9)[0].round(3)
+        array([[-1.645],
+               [-0.29 ]])
+        >>> p.sample(1000, seed=0).shape
+        (1000, 2, 1)
+    """
+
+    def __init__(self, family: Family, params: Any) -> None:
+        self.family = family
+        _, self.params = family._read(as_array(params))
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """The shape of the batch: `()` for a single distribution."""
+        return self.params.shape[:-1]
+
+    @property
+    def event_size(self) -> int:
+        """The number of dimensions of an event."""
+        return self.family.event_size
+
+    def __len__(self) -> int:
+        if not self.batch_shape:
+            raise TypeError("a single distribution has no length")
+        return self.batch_shape[0]
+
+    def __getitem__(self, index: Any) -> Distribution:
+        """Return the distributions of some rows: `p[0]`, `p[:10]`, `p[mask]`."""
+        if not self.batch_shape:
+            raise TypeError("a single distribution cannot be indexed")
+        rows = np.arange(np.prod(self.batch_shape)).reshape(self.batch_shape)[index]
+        return Distribution(self.family, self.params.reshape(-1, self.params.shape[-1])[rows])
+
+    def __repr__(self) -> str:
+        rows = "x".join(map(str, self.batch_shape)) or "one"
+        return f"<{rows} of {self.family!r}>"
+
+    def log_prob(self, y: Any) -> np.ndarray:
+        """Return the log density at `y` `(*batch, event_size)`, in nats: `(*batch,)`."""
+        return self.family.log_prob(self.params, as_array(y))
+
+    def sample(self, n: int, seed: int | None = None) -> np.ndarray:
+        """Draw `n` events from each row, `(n, *batch, event_size)`.
+
+        Args:
+            n: how many.
+            seed: an int for the same draws every time, None for fresh ones.
+        """
+        if isinstance(n, bool) or not hasattr(n, "__index__") or n < 0:
+            raise ValueError(f"n must be a whole number, 0 or more; received {n!r}")
+        piece = max(1, min(n, PIECE // max(1, self.params.size)))
+        params = ops.convert_to_tensor(self.params, dtype="float32")
+        tiled = ops.broadcast_to(params, (piece, *self.params.shape))
+        out = np.empty((n, *self.batch_shape, self.event_size))
+        starts = range(0, n, piece)
+        for start, piece_seed in zip(starts, split_seed(seed, len(starts)), strict=True):
+            drawn = ops.convert_to_numpy(self.family.sample(tiled, piece_seed))
+            out[start : start + piece] = drawn[: n - start]
+        return out
+
+    def mean(self) -> np.ndarray:
+        """Return the mean, `(*batch, event_size)`."""
+        return self.family.mean(self.params)
+
+    def variance(self) -> np.ndarray:
+        """Return the variance of each dimension, `(*batch, event_size)`."""
+        return self.family.variance(self.params)
+
+    def covariance(self) -> np.ndarray:
+        """Return the covariance matrix, `(*batch, event_size, event_size)`."""
+        return self.family.covariance(self.params)
+
+    def cdf(self, y: Any) -> np.ndarray:
+        """Return P(Y <= y) of a one-dimensional event, `(*batch,)`."""
+        return self.family.cdf(self.params, as_array(y))
+
+    def sf(self, y: Any) -> np.ndarray:
+        """Return P(Y > y), exact in the upper tail, `(*batch,)`."""
+        return self.family.sf(self.params, as_array(y))
+
+    def quantile(self, q: Any) -> np.ndarray:
+        """Return inf{y : cdf(y) >= q} of a one-dimensional event, `(*batch, 1)`.
+
+        Args:
+            q: probabilities that broadcast against `batch`: a number, one per row, or, for several
+                levels of every row, a column such as `[[0.05], [0.95]]`, which gives `(2, *batch, 1)`.
+
+        Raises:
+            ValueError: if a probability is outside [0, 1] or the shapes do not broadcast.
+        """
+        return self.family.quantile(self.params, self._probabilities("q", q))
+
+    def isf(self, q: Any) -> np.ndarray:
+        """Return inf{y : sf(y) <= q}: the quantile of 1 - q without its rounding, `(*batch, 1)`."""
+        return self.family.isf(self.params, self._probabilities("q", q))
+
+    def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of the central interval that holds `level` of the probability."""
+        tail = (1 - self._probabilities("level", level)) / 2
+        return self.quantile(tail), self.isf(tail)
+
+    def _probabilities(self, name: str, value: Any) -> np.ndarray:
+        value = as_array(value)
+        if not ((value >= 0) & (value <= 1)).all():
+            raise ValueError(f"{name} must lie in [0, 1]; received {value}")
+        try:
+            np.broadcast_shapes(value.shape, self.batch_shape)
+        except ValueError:
+            raise ValueError(
+                f"{name} of shape {value.shape} does not fit a batch of shape {self.batch_shape}; "
+                f"for several levels of every row give a column, {name}[:, None]"
+            ) from None
+        return value
+
+    @property
+    def weights(self) -> np.ndarray:
+        """A mixture's weights, `(*batch, num_components)`."""
+        return self.family.weights(self.params)
+
+    @property
+    def means(self) -> np.ndarray:
+        """A mixture's component means, `(*batch, num_components, event_size)`."""
+        return self.family.means(self.params)
+
+    @property
+    def scales(self) -> np.ndarray:
+        """A mixture's component standard deviations, `(*batch, num_components, event_size)`."""
+        return self.family.scales(self.params)
+
+    @property
+    def covariances(self) -> np.ndarray:
+        """A mixture's component covariances, `(*batch, num_components, event_size, event_size)`."""
+        return self.family.covariances(self.params)

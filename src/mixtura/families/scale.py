@@ -1,0 +1,44 @@
+"""The logarithm of a scale, computed from the raw activation without leaving log space."""
+
+import math
+from typing import Any, Literal, get_args
+
+ScaleActivation = Literal["elu", "softplus", "exp"]
+SCALE_ACTIVATIONS = get_args(ScaleActivation)
+
+# Below this a float32 could not square the inverse scale, and a loss would be infinite. exp(-30) is 9e-14.
+SMALLEST_LOG_SCALE = -30.0
+
+
+def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
+    r"""Return $\log(\sigma(a) + \text{floor})$ elementwise, with no epsilon.
+
+    ========== ======================== ==========================================
+    kind       $\sigma(a)$              $\log \sigma(a)$
+    ========== ======================== ==========================================
+    elu        ELU(a) + 1               min(a, 0) + log1p(max(a, 0)), exact
+    softplus   log(1 + exp(a))          log of it; a - exp(a)/2 below a = -15
+    exp        exp(a)                   a
+    ========== ======================== ==========================================
+
+    ELU + 1 is the lecture's choice: exponential below zero, linear above, so that one large step cannot
+    overflow. The floor is added to the scale, so every use of the scale sees it and gradients stay smooth.
+
+    Args:
+        xp: `keras.ops` or its NumPy twin.
+        activation: raw activations, any shape.
+        kind: "elu", "softplus" or "exp".
+        floor: the smallest scale, in the event's units; 0 for none (then exp(-30) = 9e-14 bounds it).
+    """
+    if kind == "elu":
+        value = xp.minimum(activation, 0.0) + xp.log1p(xp.maximum(activation, 0.0))
+    elif kind == "softplus":
+        # Below -15 the series' error, exp(2a), is under 1e-13, and log(softplus) would underflow to log(0).
+        low = xp.minimum(activation, -15.0)
+        value = xp.where(
+            activation < -15.0, low - 0.5 * xp.exp(low), xp.log(xp.softplus(xp.maximum(activation, -15.0)))
+        )
+    else:
+        value = activation
+    value = xp.maximum(value, SMALLEST_LOG_SCALE)
+    return xp.logaddexp(value, math.log(floor)) if floor else value

@@ -1,0 +1,29 @@
+"""One seed in, several independent ones out, on every backend."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def split_seed(seed: Any, count: int) -> list[Any]:
+    """Return `count` independent seeds made from one.
+
+    Args:
+        seed: an int (the same seeds every time), a `keras.random.SeedGenerator` (it advances), a JAX key,
+            or None (fresh entropy).
+        count: how many.
+
+    Neighbouring integers are spread by NumPy's SeedSequence, because on PyTorch nearby Keras seeds give
+    shifted copies of one stream.
+    """
+    if isinstance(seed, keras.random.SeedGenerator):
+        return [seed] * count
+    if seed is None or isinstance(seed, int | np.integer):
+        entropy = None if seed is None else int(seed)
+        if entropy is not None and entropy < 0:
+            raise ValueError(f"seed must be 0 or more; received {seed}")
+        return [int(word) for word in np.random.SeedSequence(entropy).generate_state(count) >> np.uint32(1)]
+    import jax  # only JAX has keys
+
+    return list(jax.random.split(seed, count))

@@ -1,0 +1,90 @@
+"""The loss that trains every family."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import keras
+from keras import ops
+
+from mixtura.families.base import Family, a_family
+
+
+@keras.saving.register_keras_serializable(package="mixtura")
+class NegativeLogLikelihood(keras.losses.Loss):
+    r"""Negative log-likelihood of the targets under the predicted distributions, in nats.
+
+    $$L = -\frac1N \sum_n \log p(y_n \mid x_n)$$
+
+    (Bishop 1994, eq. 29.) It is the log of a density, so it can be negative, and it depends on the
+    targets' units: dividing them by s subtracts `event_size * log(s)`.
+
+    One value per row (and per step, for sequences) goes to Keras, which masks, weighs and reduces them.
+    Sample weights of shape `(batch,)` or `(batch, 1)` weigh all steps of a sequence.
+
+    Args:
+        family: what the network's outputs mean; the same as the head's.
+        reduction: as in `keras.losses.Loss`.
+        name: as in `keras.losses.Loss`.
+        dtype: as in `keras.losses.Loss`.
+
+    Shapes: `y_true` is `(*batch, event_size)`, or `(*batch,)` where `event_size` is 1; `y_pred` is
+    `(*batch, family.params_size)`.
+
+    Raises:
+        TypeError: if `family` is not a family.
+        ValueError: if a last axis has another size than the family's.
+
+    Example:
+        >>> import mixtura as mx
+        >>> loss = mx.NegativeLogLikelihood(mx.Normal(1))
+        >>> print(f"{float(loss([[0.0]], [[0.0, 0.0]])):.4f}")  # log(2 pi) / 2
+        0.9189
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        reduction: str = "sum_over_batch_size",
+        name: str = "negative_log_likelihood",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.family = a_family("family", family)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the reduced loss."""
+        if sample_weight is not None:
+            sample_weight = _one_per_value(sample_weight, y_pred, self.dtype)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each row, `(*batch,)`."""
+        if self.family.event_size == 1 and len(y_true.shape) == len(y_pred.shape) - 1:
+            y_true = ops.expand_dims(y_true, -1)
+        return -self.family.log_prob(y_pred, y_true)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "family": keras.saving.serialize_keras_object(self.family),
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build the loss from `get_config`'s dictionary."""
+        return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})
+
+
+def _one_per_value(sample_weight: Any, y_pred: Any, dtype: str) -> Any:
+    """Spread weights over time: Keras would apply `(batch,)` weights along the last axis.
+
+    The product with ones makes a copy, not a view: on PyTorch Keras multiplies weights by the mask in place.
+    """
+    target = tuple(ops.shape(y_pred))[:-1]
+    weight = ops.convert_to_tensor(sample_weight, dtype=dtype)
+    while len(weight.shape) < len(target):
+        weight = ops.expand_dims(weight, -1)
+    return weight * ops.ones(target, dtype=dtype)

@@ -36,9 +36,9 @@ class NegativeLogLikelihood(keras.losses.Loss):
         ValueError: if a last axis has another size than the family's.
 
     Example:
-        >>> import mixtura as mx
+        >>> import mixtura as mx, numpy as np
         >>> loss = mx.NegativeLogLikelihood(mx.Normal(1))
-        >>> print(f"{float(loss([[0.0]], [[0.0, 0.0]])):.4f}")  # log(2 pi) / 2
+        >>> print(f"{float(loss(np.array([[0.0]]), np.array([[0.0, 0.0]]))):.4f}")  # log(2 pi) / 2
         0.9189
     """
 

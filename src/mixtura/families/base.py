@@ -51,7 +51,7 @@ class Family:
         raise AttributeError(f"{type(self).__name__} is immutable; build a new one to change {name!r}")
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._config == other._config  # type: ignore[attr-defined]
+        return type(self) is type(other) and self._config == other._config
 
     def __hash__(self) -> int:
         return hash((type(self), self._config))

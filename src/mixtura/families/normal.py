@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import keras
@@ -60,13 +61,11 @@ class Normal(Family):
         scale: ScaleActivation = "elu",
         min_scale: float = 0.0,
     ) -> None:
-        if not (np.isscalar(min_scale) and math.isfinite(min_scale) and min_scale >= 0):
-            raise ValueError(f"min_scale must be a finite number, 0 or more; received {min_scale!r}")
         self._configure(
             event_size=positive_int("event_size", event_size),
             covariance=one_of("covariance", covariance, get_args(CovarianceType)),
             scale=one_of("scale", scale, SCALE_ACTIVATIONS),
-            min_scale=float(min_scale),
+            min_scale=_floor(min_scale),
         )
 
     @property
@@ -138,7 +137,10 @@ class Normal(Family):
 
     def _inverse(self, xp: Any, coefficients: Any) -> Any:
         """Return the transpose of T's inverse, `(*batch, D, D)`: row k is the response to noise k."""
-        return _colour(xp, coefficients[..., None, :], xp.eye(self.event_size, dtype=coefficients.dtype))
+        size = self.event_size
+        unit = xp.eye(size, dtype=coefficients.dtype)
+        noise = xp.broadcast_to(unit, (*xp.shape(coefficients)[:-1], size, size))
+        return _colour(xp, coefficients[..., None, :], noise)
 
     def cdf(self, params: type_of_array, y: type_of_array) -> type_of_array:
         """Return the distribution function of a one-dimensional normal, `(*batch,)`."""
@@ -170,6 +172,12 @@ class Normal(Family):
         return mean + np.exp(log_sigma) * (sign * math.sqrt(2) * erfcinv(2 * as_array(q)))[..., None]
 
 
+def _floor(value: Any) -> float:
+    if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"min_scale must be a finite number, 0 or more; received {value!r}")
+    return float(value)
+
+
 def _whiten(xp: Any, coefficients: Any, u: Any) -> Any:
     """Return z with z_i = u_i - sum over j < i of phi_ij u_j."""
     rows, start = [u[..., :1]], 0
@@ -182,10 +190,7 @@ def _whiten(xp: Any, coefficients: Any, u: Any) -> Any:
 
 def _colour(xp: Any, coefficients: Any, z: Any) -> Any:
     """Return u with u_i = z_i + sum over j < i of phi_ij u_j: the inverse of `_whiten`."""
-    batch = (
-        np.broadcast_shapes(z.shape[:-1], coefficients.shape[:-1]) if None not in z.shape else z.shape[:-1]
-    )
-    u, start = xp.broadcast_to(z[..., :1], (*batch, 1)), 0
+    u, start = z[..., :1], 0
     for i in range(1, z.shape[-1]):
         phi = coefficients[..., start : start + i]
         row = z[..., i : i + 1] + xp.sum(phi * u, axis=-1, keepdims=True)

@@ -1,0 +1,5 @@
+"""`python -m mixtura` is the command `mixtura`."""
+
+from mixtura.cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""The lecture's two problems, from data to scores: `mixtura demo`."""
+
+from mixtura.systems.demo.run import run
+
+__all__ = ["run"]

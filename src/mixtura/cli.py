@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.types import PositiveInt
+from cyclopts.types import NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +19,7 @@ from mixtura.errors import InputError
 from mixtura.files import check_output
 
 if TYPE_CHECKING:
-    from mixtura.systems.tables import Scores
+    from mixtura.systems.tables import Fit
 
 app = App(
     name="mixtura",
@@ -49,7 +51,7 @@ def _refuse(sentence: str) -> NoReturn:
 
 
 @app.command
-def demo(*, out: Path = Path("mixtura-demo"), seed: int = 0, epochs: PositiveInt = 200) -> None:
+def demo(*, out: Path = Path("mixtura-demo"), seed: NonNegativeInt = 0, epochs: PositiveInt = 200) -> None:
     """Reproduce the lecture: two toy problems, three networks, scores beside the exact limits.
 
     Args:
@@ -82,6 +84,115 @@ def demo(*, out: Path = Path("mixtura-demo"), seed: int = 0, epochs: PositiveInt
         table.add_row(name, "", f"{report['limits'][key]:.3f}", "")
     Console().print(table)
     print(f"Figures and report.json are in {out}/ ({report['seconds']:.0f} s).")
+
+
+@app.command
+def fit(
+    data: Path,
+    /,
+    *,
+    target: str,
+    out: Path | None = None,
+    components: PositiveInt = 5,
+    epochs: PositiveInt = 1000,
+    held_out: float = 0.2,
+    seed: NonNegativeInt = 0,
+    overwrite: bool = False,
+) -> None:
+    """Train a mixture density network on a table and score it on held-out rows.
+
+    Args:
+        data: a CSV file with a header line; numeric and text columns both serve as inputs.
+        target: the column to predict.
+        out: the run folder to make; by default named after the file and the target.
+        components: normals in the mixture.
+        epochs: at most so many; training stops when the validation loss no longer falls.
+        held_out: share of the rows to score on.
+        seed: of the split, the weights and the batches.
+        overwrite: replace the run folder if it exists.
+    """
+    out = out or Path(f"{data.stem}-{re.sub(r'[^A-Za-z0-9]+', '-', target).strip('-').lower()}")
+    check_output(out, overwrite)
+    _cache_compiled_programs()
+    from mixtura.systems.tables import fit
+
+    result = fit(
+        data,
+        target,
+        out,
+        components=components,
+        epochs=epochs,
+        held_out=held_out,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    print(*_description(result), sep="\n")
+    table = Table(title=f"{target}: {result.rows['held_out']} held-out rows, in the target's units")
+    for column in ("", "this model", "one normal for all rows"):
+        table.add_column(column, justify="left" if not column else "right")
+    for key, name in {
+        "nll": "NLL (nats)",
+        "crps": "CRPS",
+        "rmse": "RMSE",
+        "coverage_90": "coverage of 90 % intervals",
+    }.items():
+        form = ".1%" if key == "coverage_90" else ".4g"
+        table.add_row(name, format(result.scores[key], form), format(result.baseline[key], form))
+    Console().print(table)
+    print(f"The run is in {out}/; next: mixtura predict {out} NEW.csv")
+
+
+def _description(result: Fit) -> Iterator[str]:
+    rows = result.rows
+    yield f"{result.epochs} epochs on {rows['training']} rows; {rows['validation']} more said when to stop."
+    reason = "0.001 of the target's standard deviation"
+    if result.min_scale == result.recording_step / 2:
+        reason = f"half the recording step {result.recording_step:g}"
+    yield f"No component's scale is below {result.min_scale:.3g} ({reason})."
+    for name, why in result.left_out.items():
+        yield f"Left out: column {name!r} ({why})."
+
+
+@app.command
+def predict(
+    run: Path,
+    data: Path,
+    /,
+    *,
+    out: Path | None = None,
+    quantiles: Annotated[tuple[float, ...], Parameter(consume_multiple=True)] = (0.05, 0.5, 0.95),
+    samples: NonNegativeInt = 0,
+    seed: NonNegativeInt = 0,
+    overwrite: bool = False,
+) -> None:
+    """Predict the rows of a table with a run: mean, quantiles and, on request, samples, as CSV.
+
+    Args:
+        run: the folder that `mixtura fit` left.
+        data: a CSV file with the run's input columns; other columns are ignored.
+        out: the CSV file to write; by default standard output.
+        quantiles: probabilities, each a column.
+        samples: draws for each row, each a column.
+        seed: of the draws.
+        overwrite: replace the output if it exists.
+    """
+    _cache_compiled_programs()
+    from mixtura.systems.tables import predict
+
+    unseen = predict(
+        run,
+        data,
+        out or sys.stdout,
+        quantiles=quantiles,
+        samples=samples,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    for column, levels in unseen.items():
+        shown = ", ".join(map(repr, levels[:5])) + (", ..." if len(levels) > 5 else "")
+        print(f"mixtura: column {column!r}: not seen in training, read as none: {shown}", file=sys.stderr)
+    if out:
+        print(f"Wrote {out}.")
 
 
 @app.command

@@ -22,7 +22,7 @@ COLOURS = {
     "ink": "#222222",
 }
 
-_STYLE = {
+_STYLE: Any = {
     "axes.edgecolor": COLOURS["grey"],
     "axes.labelcolor": COLOURS["ink"],
     "axes.spines.right": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def predictions(
     """Draw the data, the point predictions of squared error, and samples of both MDNs."""
     figure, axes = new_figure(columns=4, width=3.3, height=3.5, sharey=True)
     inputs = np.sort(x, axis=0)
-    dots = {"s": 3, "linewidths": 0, "alpha": 0.5}
+    dots: dict[str, Any] = {"s": 3, "linewidths": 0, "alpha": 0.5}
     axes[0].scatter(x, y, color=COLOURS["grey"], **dots)
     axes[0].set(title=f"data: {len(x)} points", ylabel="y")
     axes[1].scatter(x, y, color="#D0D0D0", **dots)

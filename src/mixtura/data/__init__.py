@@ -1,0 +1,1 @@
+"""Data: the readers, one module for each kind of file."""

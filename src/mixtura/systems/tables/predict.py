@@ -1,0 +1,97 @@
+"""From a run folder and a new CSV file to predictions in a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO
+
+import keras
+import numpy as np
+
+from mixtura.data.tables import Encoder, read_table
+from mixtura.errors import InputError
+from mixtura.files import check_output, replacing
+from mixtura.layers import MDN
+from mixtura.systems.tables.fit import predicted
+
+
+def predict(
+    run: Path,
+    data: Path,
+    out: Path | IO[str],
+    *,
+    quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+    samples: int = 0,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> dict[str, list[str]]:
+    """Write mean, quantiles and samples for each row of a table, in the target's units and the rows' order.
+
+    Args:
+        run: a folder that `fit` left.
+        data: a CSV file with the run's input columns; others are ignored.
+        out: the CSV file to write, or an open text file.
+        quantiles: probabilities; 0.05 becomes the column `q0.05`.
+        samples: how many draws a row: columns `sample1`, `sample2`, ...
+        seed: of the draws.
+        overwrite: replace `out` if it exists.
+
+    Returns:
+        For each text column, the levels that training had not seen (the network reads them as none).
+
+    Raises:
+        InputError: for a mistake in the input, with nothing written.
+    """
+    if isinstance(out, Path):
+        check_output(out, overwrite)
+    for q in quantiles:
+        if not 0 < q < 1:
+            raise InputError(f"A quantile's probability must lie between 0 and 1; received {q}.")
+    model, encoder = load(run)
+    x, unseen = encoder.encode(read_table(data))
+    p = predicted(model, x)
+    columns = {"mean": p.mean()[:, 0]}
+    columns |= {f"q{q:g}": p.quantile(q)[:, 0] for q in quantiles}
+    columns |= {f"sample{i}": draw[:, 0] for i, draw in enumerate(p.sample(samples, seed=seed), start=1)}
+    with _open(out) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([f"{value:.9g}" for value in row] for row in np.column_stack(list(columns.values())))
+    return unseen
+
+
+def load(run: Path) -> tuple[keras.Model, Encoder]:
+    """Return the model and the encoder of a run folder.
+
+    Raises:
+        InputError: if the folder is not a run of `fit`.
+    """
+    if not run.is_dir():
+        raise InputError(f"{run} is not a folder; expected one that `mixtura fit` left.")
+    try:
+        config = json.loads((run / "config.json").read_text())
+        if config["system"] != "tables":
+            raise InputError(f"{run} is a run of {config['system']!r}; expected one that `mixtura fit` left.")
+        encoder = Encoder.from_dict(config["encoder"])
+        model = keras.models.load_model(run / "model.keras", compile=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{run} is not a complete run of `mixtura fit` ({error}).") from error
+    if not isinstance(model.layers[-1], MDN):
+        raise InputError(f"{run}/model.keras does not end in an MDN layer.")
+    return model, encoder
+
+
+@contextmanager
+def _open(out: Path | IO[str]) -> Iterator[IO[str]]:
+    if isinstance(out, Path):
+        with replacing(out) as temporary, temporary.open("w", newline="") as file:
+            yield file
+    else:
+        with nullcontext(out) as file:
+            yield file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -29,10 +29,14 @@ app = App(
 )
 
 
-def main() -> None:
-    """Run the command line; a mistake in the input is one sentence on standard error and exit code 2."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a mistake in the input is one sentence on standard error and exit code 2.
+
+    Args:
+        arguments: the words after the command's name; by default those of this process.
+    """
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _refuse(str(error).strip())
     except InputError as error:

@@ -1,0 +1,99 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+import mixtura
+from mixtura import cli
+
+
+def run(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "mixtura", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "120"},
+        check=False,
+    )
+
+
+@pytest.fixture
+def main(capsys):
+    """Call the command in this process; return exit code, standard output and standard error."""
+
+    def call(*arguments):
+        code = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as error:
+            code = error.code or 0
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+def test_help_and_version_import_no_keras():
+    code = (
+        "import sys; sys.argv = ['mixtura', {!r}]\n"
+        "from mixtura.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {{'keras', 'jax', 'scipy', 'matplotlib', 'numpy'}} & set(sys.modules)"
+    )
+    for option, shown in (("--help", "predict"), ("--version", mixtura.__version__)):
+        done = subprocess.run([sys.executable, "-c", code.format(option)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert shown in done.stdout
+
+
+def test_doctor_names_the_backend_and_the_reason():
+    done = run("doctor")
+    assert done.returncode == 0, done.stderr
+    for word in ("backend", mixtura.backend.chosen.name, "devices", "keras", "compiled programs"):
+        assert word in done.stdout
+
+
+def test_fit_and_predict_from_the_command_line(tmp_path):
+    data = tmp_path / "line.csv"
+    data.write_text("x,y\n" + "".join(f"{i},{2 * i + i % 2}\n" for i in range(40)))
+    done = run("fit", data, "--target", "y", "--epochs", 3, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "8 held-out rows" in done.stdout
+    assert "half the recording step 1" in done.stdout
+    assert (tmp_path / "line-y" / "model.keras").exists()
+    again = run("fit", data, "--target", "y", cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == "mixtura: line-y exists; name another output or give --overwrite.\n"
+    done = run("predict", "line-y", data, "--quantiles", "0.25", "0.75", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "mean,q0.25,q0.75"
+    assert len(done.stdout.splitlines()) == 41
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["fit", "nowhere.csv", "--target", "y"], "nowhere.csv does not exist"),
+        (["fit", "nowhere.csv"], "--target"),
+        (["fit", "a.csv", "--target", "y", "--components", "0"], "Must be > 0"),
+        (["fit", "a.csv", "--target", "y", "--seed", "-1"], "Must be >= 0"),
+        (["nonsense"], "nonsense"),
+        (["predict", "nowhere", "a.csv"], "nowhere is not a folder"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(main, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = main(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("mixtura: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_demo_refuses_a_file_as_its_folder(main, tmp_path):
+    (tmp_path / "taken").touch()
+    code, _, err = main("demo", "--out", tmp_path / "taken")
+    assert (code, "is a file" in err) == (2, True)

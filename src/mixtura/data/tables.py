@@ -236,7 +236,8 @@ class Encoder:
     def encode(self, table: Table) -> tuple[np.ndarray, dict[str, list[str]]]:
         """Return the matrix, float32 `(rows, width)`, and the unseen levels of each text column.
 
-        A level that the training rows lack is encoded as zeros. Columns that the encoder does not know are ignored.
+        An unseen level is one that the training rows lack; it is encoded as zeros. Columns that the encoder
+        does not know are ignored.
 
         Raises:
             InputError: if a column is absent, or a cell of a numeric one is not a finite number.
@@ -277,7 +278,7 @@ def read_target(table: Table, name: str) -> np.ndarray:
         raise InputError(f"{table.path} has one row; expected at least two")
     if np.all(values == values[0]):
         raise InputError(
-            f"{table.path}, column {name!r}: every value is {values[0]:.17g}; a target must vary"
+            f"{table.path}, column {name!r}: every value is {table.columns[name][0]}; a target must vary"
         )
     return values
 

@@ -109,7 +109,9 @@ def fit(
             target=target,
         )
         _store(folder, model, encoder, history, result, {"data": data.name, "seed": seed})
-        pictures.losses(history, family.log_volume, result, folder / "figures" / "loss.png")
+        pictures.losses(
+            history, family.log_volume, result.scores["nll"], target, folder / "figures" / "loss.png"
+        )
         pictures.densities(p, y[test], target, folder / "figures" / "densities.png")
     return result
 

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixtura.drawing import COLOURS, loss_curves, new_figure, save_figure
 from mixtura.families import Distribution
 
-if TYPE_CHECKING:
-    from mixtura.systems.tables.fit import Fit
-
 ROWS = 9
 
 
-def losses(history: Mapping[str, Sequence[float]], offset: float, result: Fit, path: Path) -> None:
+def losses(
+    history: Mapping[str, Sequence[float]], offset: float, held_out: float, target: str, path: Path
+) -> None:
     """Draw the loss over epochs in the target's units, with the held-out score."""
     figure, (axes,) = new_figure(width=6.0, height=3.6)
     loss_curves(axes, history, "blue", offset=offset)
     best = int(np.argmin(history["val_loss"])) + 1
     axes.axvline(best, color=COLOURS["grey"], linewidth=1, linestyle=":", label=f"kept: epoch {best}")
     axes.axhline(
-        result.scores["nll"],
+        held_out,
         color=COLOURS["orange"],
         linewidth=1,
-        label=f"held-out rows: {result.scores['nll']:.3f}",
+        label=f"held-out rows: {held_out:.3f}",
     )
     low = min(*history["loss"], *history["val_loss"]) + offset
     high = float(np.quantile(history["val_loss"], 0.95)) + offset
     axes.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low))
-    axes.set(title=result.target, ylabel="negative log-likelihood (nats)")
+    axes.set(title=target, ylabel="negative log-likelihood (nats)")
     axes.legend()
     save_figure(figure, path)
 

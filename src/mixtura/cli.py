@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.types import NonNegativeInt, PositiveInt
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import mixtura
@@ -131,7 +132,7 @@ def fit(
         overwrite=overwrite,
     )
     print(*_description(result), sep="\n")
-    table = Table(title=f"{target}: {result.rows['held_out']} held-out rows, in the target's units")
+    table = Table(title=escape(target) + f": {result.rows['held_out']} held-out rows, in the target's units")
     for column in ("", "this model", "one normal for all rows"):
         table.add_column(column, justify="left" if not column else "right")
     for key, name in {

@@ -19,8 +19,8 @@ class Mixture(Family):
 
     $$\log p(y) = \log \sum_k \exp\bigl(\log \pi_k + \log p_k(y)\bigr), \qquad \pi = \mathrm{softmax}(a)$$
 
-    Everything stays in log space (log-softmax for the weights, his eq. 25; logsumexp for the sum), so no density
-    is too small to have a gradient.
+    Everything stays in log space (log-softmax for the weights, his eq. 25; logsumexp for the sum), so no
+    density is too small to have a gradient.
 
     Parameters on the last axis are a table of `1 + family.params_size` rows and `num_components` columns,
     row by row: first the weights' logits of all components, then the family's first parameter of all

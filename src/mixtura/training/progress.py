@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 def progress_bar() -> Progress:
     """Return a progress display on standard error, so that results alone go to standard output."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a column may be called "[x]"
         BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TextColumn("{task.fields[loss]}"),

@@ -90,6 +90,13 @@ def test_integer_targets_get_half_a_step_as_floor(tmp_path):
     assert (result.recording_step, result.min_scale) == (1.0, 0.5)
 
 
+def test_names_may_hold_any_character(tmp_path):
+    rng = np.random.default_rng(0)
+    name = "price [/red] in $^$ {0}"
+    data = write(tmp_path / "d.csv", {"x[bold]": rng.normal(size=20), name: rng.normal(size=20)})
+    assert fit(data, name, tmp_path / "run", epochs=1).target == name
+
+
 def test_ten_rows_are_enough(tmp_path):
     data = write(tmp_path / "d.csv", {"x": range(10), "y": np.arange(10) ** 2 + 0.5})
     assert fit(data, "y", tmp_path / "run", epochs=2).rows["held_out"] == 2

@@ -30,7 +30,8 @@ def losses(
     low = min(*history["loss"], *history["val_loss"]) + offset
     high = float(np.quantile(history["val_loss"], 0.95)) + offset
     axes.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low))
-    axes.set(title=target, ylabel="negative log-likelihood (nats)")
+    axes.set_title(target, parse_math=False)  # a column may be called "US$"
+    axes.set_ylabel("negative log-likelihood (nats)")
     axes.legend()
     save_figure(figure, path)
 
@@ -51,7 +52,8 @@ def densities(p: Distribution, y: np.ndarray, target: str, path: Path) -> None:
         left.fill_between(grid, place, ridge, color=COLOURS["blue"], alpha=0.35, linewidth=0)
         left.plot(grid, ridge, color=COLOURS["blue"], linewidth=1)
         left.plot([y[row]] * 2, [place, place + 0.9], color=COLOURS["orange"], linewidth=2)
-    left.set(title="predicted densities of held-out rows", xlabel=target, yticks=[])
+    left.set(title="predicted densities of held-out rows", yticks=[])
+    left.set_xlabel(target, parse_math=False)
     left.plot([], [], color=COLOURS["orange"], linewidth=2, label="what happened")
     left.legend(loc="upper left")
 
@@ -76,6 +78,7 @@ def densities(p: Distribution, y: np.ndarray, target: str, path: Path) -> None:
         linewidths=0,
         label="what happened",
     )
-    right.set(title="held-out rows, ordered by predicted median", xlabel="row", ylabel=target)
+    right.set(title="held-out rows, ordered by predicted median", xlabel="row")
+    right.set_ylabel(target, parse_math=False)
     right.legend(loc="upper left")
     save_figure(figure, path)

@@ -50,11 +50,6 @@ class MDN(keras.layers.Layer):
 
     Raises:
         ValueError: if a size is not a positive integer.
-
-    Example:
-        >>> from mixtura import lecture as mdn
-        >>> mdn.MDN(output_dimension=1, num_mixtures=5).compute_output_shape((None, 15))
-        (None, 15)
     """
 
     def __init__(self, output_dimension: int, num_mixtures: int, dtype: Any = None, **kwargs: Any) -> None:
@@ -128,7 +123,7 @@ def get_mixture_mse_accuracy(output_dim: int, num_mixes: int) -> Any:
     """Return the function `mse_func(y_true, y_pred)`: the squared error of one sample for each row.
 
     It judges a sample, not a prediction: under a perfect model it is twice the variance. As a compiled
-    metric on JAX it uses the same noise for every batch.
+    metric it cannot take masks, and on JAX it uses the same noise for every batch.
 
     Shapes: `y_true` is `(*batch, D)`, `y_pred` is `(*batch, 2 * D * K + K)`; the result is `(rows,)`.
     It raises as the loss does.
@@ -136,7 +131,7 @@ def get_mixture_mse_accuracy(output_dim: int, num_mixes: int) -> Any:
     sampling_func = get_mixture_sampling_fun(output_dim, num_mixes)
 
     def mse_func(y_true: Any, y_pred: Any) -> Any:
-        error = sampling_func(y_pred) - ops.reshape(y_true, (-1, output_dim))
+        error = sampling_func.call(y_pred) - ops.reshape(y_true, (-1, output_dim))
         return ops.mean(ops.square(error), axis=-1)
 
     return mse_func
@@ -193,7 +188,8 @@ def sample_from_output(
         ValueError: if the weights are not finite, as with `temp=0`.
     """
     mus, sigmas, logits = split_mixture_params(params, output_dim, num_mixes)
-    weights = softmax(np.asarray(logits, dtype=np.float64), temp) if temp else np.array(np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weights = softmax(np.asarray(logits, dtype=np.float64), temp)
     if not np.isfinite(weights).all():
         raise ValueError(f"no finite weights from logits {logits} at temp={temp}")
     # Where rounding leaves -1, the remainder makes it the last component.
@@ -214,16 +210,21 @@ def load_model(path: str | PathLike[str], **kwargs: Any) -> Any:
         **kwargs: as in `keras.models.load_model`; `custom_objects` are added to the lecture's.
 
     Raises:
-        ValueError: if the file is no `.keras` file or holds no MDN layer.
+        ValueError: if the file is no `.keras` file, holds no MDN layer, or was written by Keras 2.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+            config, metadata = (json.loads(archive.read(f"{name}.json")) for name in ("config", "metadata"))
     except (zipfile.BadZipFile, KeyError) as error:
         raise ValueError(f"{path} is not a .keras file") from error
     sizes = _mdn_sizes(config)
     if not sizes:
         raise ValueError(f"{path} holds no MDN layer of keras-mdn-layer or mixtura.lecture")
+    if metadata["keras_version"].startswith("2."):
+        raise ValueError(
+            f"Keras 2 wrote {path} and Keras 3 reads only its weights: rebuild the network, with "
+            f"MDN(output_dimension, num_mixtures) of {sorted(sizes)}, and call model.load_weights(path)"
+        )
     objects: dict[str, Any] = {"MDN": MDN}
     if len(sizes) > 1:
         kwargs.setdefault("compile", False)
@@ -259,7 +260,7 @@ class _Loss:
 @keras.saving.register_keras_serializable(package="mixtura", name="LectureSampler")
 class _Sampler(keras.layers.Layer):
     def __init__(self, output_dim: int, num_mixes: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.family = Mixture(Normal(output_dim, scale="exp"), num_mixes)
         self.seed_generator = keras.random.SeedGenerator()
 
@@ -273,12 +274,7 @@ def _params(family: Mixture, y_pred: Any) -> Any:
     A component's dimensions lie together on the way in, a dimension's components on the way out.
     """
     size, count = family.event_size, family.num_components
-    y_pred = ops.convert_to_tensor(y_pred)
-    if len(y_pred.shape) == 0 or y_pred.shape[-1] not in (family.params_size, None):
-        raise ValueError(
-            f"{count} components of size {size} take {family.params_size} parameters on the last axis; "
-            f"received shape {tuple(y_pred.shape)}"
-        )
+    _, y_pred = family._read(ops.convert_to_tensor(y_pred))
     rows = ops.reshape(y_pred, (-1, family.params_size))
     mus, sigmas, logits = ops.split(rows, (size * count, 2 * size * count), axis=-1)
 

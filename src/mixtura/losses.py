@@ -79,7 +79,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
 
 
 def _one_per_value(sample_weight: Any, y_pred: Any, dtype: str) -> Any:
-    """Spread weights over time: Keras would apply `(batch,)` weights along the last axis.
+    """Give weights the shape of the loss values: Keras would apply `(batch,)` weights along time.
 
     The product with ones makes a copy, not a view: on PyTorch Keras multiplies weights by the mask in place.
     """
@@ -87,4 +87,6 @@ def _one_per_value(sample_weight: Any, y_pred: Any, dtype: str) -> Any:
     weight = ops.convert_to_tensor(sample_weight, dtype=dtype)
     while len(weight.shape) < len(target):
         weight = ops.expand_dims(weight, -1)
+    while len(weight.shape) > len(target) and weight.shape[-1] == 1:
+        weight = ops.squeeze(weight, -1)
     return weight * ops.ones(target, dtype=dtype)

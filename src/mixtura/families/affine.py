@@ -139,7 +139,10 @@ class Affine(Family):
 
 
 def _numbers(name: str, value: float | Sequence[float], size: int) -> tuple[float, ...]:
-    numbers = np.asarray(value, dtype=np.float64)
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array(np.nan)
     if numbers.shape not in ((), (size,)) or not np.isfinite(numbers).all():
         raise ValueError(f"{name} must be one finite number or {size} of them; received {value!r}")
     return tuple(np.broadcast_to(numbers, (size,)).tolist())

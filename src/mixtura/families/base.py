@@ -76,7 +76,8 @@ class Family:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the family from `get_config`'s dictionary, families inside it included."""
-        return cls(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
+        read = keras.saving.deserialize_keras_object
+        return cls(**{k: v if isinstance(v, Family) else read(v) for k, v in config.items()})
 
     # ------------------------------------------------------------------ what a family can do
 

@@ -11,7 +11,9 @@ import numpy as np
 from keras import KerasTensor, Variable, ops
 from numpy import (
     broadcast_to,
+    clip,
     concatenate,
+    copy,
     cumsum,
     exp,
     expand_dims,
@@ -30,11 +32,13 @@ from numpy import (
     swapaxes,
     where,
 )
-from scipy.special import erfc, log_softmax, logsumexp, softmax
+from scipy.special import erfc, log_softmax, logsumexp
 
 __all__ = [
     "broadcast_to",
+    "clip",
     "concatenate",
+    "copy",
     "cumsum",
     "erfc",
     "exp",
@@ -48,9 +52,9 @@ __all__ = [
     "matmul",
     "maximum",
     "minimum",
+    "relu",
     "reshape",
     "shape",
-    "softmax",
     "softplus",
     "sqrt",
     "square",
@@ -58,6 +62,11 @@ __all__ = [
     "swapaxes",
     "where",
 ]
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    """Return max(x, 0)."""
+    return maximum(x, 0.0)
 
 
 def softplus(x: np.ndarray) -> np.ndarray:

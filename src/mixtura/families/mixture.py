@@ -66,6 +66,12 @@ class Mixture(Family):
         table = xp.reshape(params, (*xp.shape(params)[:-1], 1 + self.family.params_size, self.num_components))
         return table[..., 0, :], xp.swapaxes(table[..., 1:, :], -1, -2)
 
+    def _split_weights(self, xp: Any, params: Any) -> tuple[Any, Any]:
+        """Return the weights `(*batch, K)` and the components' parameters `(*batch, K, P)`."""
+        logits, components = self._split(xp, params)
+        # Keras' softmax warns of an axis of size 1, which a single component has.
+        return xp.exp(xp.log_softmax(logits, axis=-1)), components
+
     def log_prob(self, params: type_of_array, y: type_of_array) -> type_of_array:
         """Return the log density of the mixture, `(*batch,)`."""
         xp, params, y = self._read(params, y)
@@ -76,11 +82,11 @@ class Mixture(Family):
     def sample(self, params: type_of_array, seed: Any = None) -> type_of_array:
         """Draw one event for each row: a component by its weight, then an event of that component."""
         xp, params = self._read(keras.ops.convert_to_tensor(params))
-        logits, components = self._split(xp, params)
+        weights, components = self._split_weights(xp, params)
         choice_seed, event_seed = split_seed(seed, 2)
         # Inverting the cumulative weights takes one uniform number a row, where Gumbel noise would take K.
         # Dividing by the last makes it exactly 1, so that a component of weight zero is never drawn.
-        cumulative = xp.cumsum(xp.softmax(logits, axis=-1), axis=-1)
+        cumulative = xp.cumsum(weights, axis=-1)
         cumulative = cumulative[..., :-1] / cumulative[..., -1:]
         uniform = keras.random.uniform((*xp.shape(params)[:-1], 1), dtype=params.dtype, seed=choice_seed)
         chosen = xp.sum(xp.cast(uniform >= cumulative, "int32"), axis=-1)
@@ -90,7 +96,7 @@ class Mixture(Family):
     def weights(self, params: type_of_array) -> type_of_array:
         """Return the mixture weights, `(*batch, num_components)`."""
         xp, params = self._read(params)
-        return xp.softmax(self._split(xp, params)[0], axis=-1)
+        return self._split_weights(xp, params)[0]
 
     def means(self, params: type_of_array) -> type_of_array:
         """Return the components' means, `(*batch, num_components, event_size)`."""
@@ -139,9 +145,9 @@ class Mixture(Family):
     def _weigh(self, method: str, params: type_of_array, y: type_of_array) -> type_of_array:
         self._univariate(method)
         xp, params, y = self._read(params, y)
-        logits, components = self._split(xp, params)
+        weights, components = self._split_weights(xp, params)
         values = getattr(self.family, method)(components, y[..., None, :])
-        return xp.sum(xp.softmax(logits, axis=-1) * values, axis=-1)
+        return xp.sum(weights * values, axis=-1)
 
     def quantile(self, params: type_of_array, q: type_of_array) -> np.ndarray:
         """Return inf{y : cdf(y) >= q} of a one-dimensional mixture, `(*batch, 1)`, in float64.

@@ -13,6 +13,10 @@ from scipy.special import erfcinv
 from mixtura.families.base import Family, one_of, positive_int, type_of_array
 from mixtura.families.host import as_array
 from mixtura.families.scale import SCALE_ACTIVATIONS, ScaleActivation, log_scale
+from mixtura.families.seeds import split_seed
+
+# Farther out, the sum of squares of 64 dimensions would overflow float32.
+LARGEST_Z = 1e18
 
 CovarianceType = Literal["spherical", "diagonal", "full"]
 
@@ -95,6 +99,7 @@ class Normal(Family):
         z = (y - mean) * xp.exp(-log_sigma)
         if self.structure == "full":
             z = _whiten(xp, coefficients, z)
+        z = xp.clip(z, -LARGEST_Z, LARGEST_Z)
         return (
             -0.5 * xp.sum(xp.square(z), axis=-1)
             - xp.sum(log_sigma, axis=-1)
@@ -105,15 +110,15 @@ class Normal(Family):
         """Draw one event for each row, reparameterised: gradients flow into `params`."""
         xp, params = self._read(keras.ops.convert_to_tensor(params))
         mean, log_sigma, coefficients = self._split(xp, params)
-        noise = keras.random.normal(xp.shape(mean), dtype=mean.dtype, seed=seed)
+        noise = keras.random.normal(xp.shape(mean), dtype=mean.dtype, seed=split_seed(seed, 1)[0])
         if self.structure == "full":
             noise = _colour(xp, coefficients, noise)
         return mean + xp.exp(log_sigma) * noise
 
     def mean(self, params: type_of_array) -> type_of_array:
         """Return the mean, `(*batch, event_size)`."""
-        _, params = self._read(params)
-        return params[..., : self.event_size]
+        xp, params = self._read(params)
+        return xp.copy(params[..., : self.event_size])
 
     def variance(self, params: type_of_array) -> type_of_array:
         """Return the marginal variances, `(*batch, event_size)`."""

@@ -31,7 +31,9 @@ def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
         floor: the smallest scale, in the event's units; 0 for none (then exp(-30) = 9e-14 bounds it).
     """
     if kind == "elu":
-        value = xp.minimum(activation, 0.0) + xp.log1p(xp.maximum(activation, 0.0))
+        # relu, not minimum and maximum, whose slope at a tie differs between backends: here it is 1.
+        positive = xp.relu(activation)
+        value = activation - positive + xp.log1p(positive)
     elif kind == "softplus":
         # Below -15 the series' error, exp(2a), is under 1e-13, and log(softplus) would underflow to log(0).
         low = xp.minimum(activation, -15.0)

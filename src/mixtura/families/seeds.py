@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from mixtura.families import host
+
 
 def split_seed(seed: Any, count: int) -> list[Any]:
     """Return `count` independent seeds made from one.
@@ -24,6 +26,8 @@ def split_seed(seed: Any, count: int) -> list[Any]:
         if entropy is not None and entropy < 0:
             raise ValueError(f"seed must be 0 or more; received {seed}")
         return [int(word) for word in np.random.SeedSequence(entropy).generate_state(count) >> np.uint32(1)]
+    if not host.is_tensor(seed):
+        raise TypeError(f"seed must be an int, a SeedGenerator, a JAX key or None; received {seed!r}")
     import jax  # only JAX has keys
 
     return list(jax.random.split(seed, count))

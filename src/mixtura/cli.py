@@ -81,9 +81,9 @@ def demo(*, out: Path = Path("mixtura-demo"), seed: NonNegativeInt = 0, epochs: 
         table.add_row(name, str(row["params"]), f"{row['nll']:.3f}", f"{row['seconds']:.1f}")
     table.add_section()
     limits = {
-        "constant_variance": "limit of squared error (one variance for all x)",
-        "single_normal": "limit of a single normal",
-        "conditional_entropy": "limit of any model: the entropy h(y|x)",
+        "constant_variance": "limit: a normal, one variance for all x",
+        "single_normal": "limit: a normal for each x",
+        "conditional_entropy": "limit: any distribution, h(y|x)",
     }
     for key, name in limits.items():
         table.add_row(name, "", f"{report['limits'][key]:.3f}", "")

@@ -97,3 +97,27 @@ def test_demo_refuses_a_file_as_its_folder(main, tmp_path):
     (tmp_path / "taken").touch()
     code, _, err = main("demo", "--out", tmp_path / "taken")
     assert (code, "is a file" in err) == (2, True)
+
+
+def test_a_failed_training_is_one_sentence_and_exit_code_1(main, tmp_path, monkeypatch):
+    data = tmp_path / "d.csv"
+    data.write_text("x,y\n" + "".join(f"{i},{i * i}\n" for i in range(30)))
+    monkeypatch.setattr(
+        "mixtura.systems.tables.network.train",
+        lambda *_: {"loss": [1.0, float("nan")], "val_loss": [1.0, 1.0]},
+    )
+    code, _, err = main("fit", data, "--target", "y", "--out", tmp_path / "run")
+    assert (code, err.splitlines()[-1]) == (
+        1,
+        "mixtura: The loss became infinite or NaN; nothing was kept. Try another seed.",
+    )
+    assert [file.name for file in tmp_path.iterdir()] == ["d.csv"]
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(main, tmp_path):
+    data = tmp_path / "d.csv"
+    data.write_text("x,y\n" + "".join(f"{i},{i * i}\n" for i in range(30)))
+    code, _, err = main("fit", data, "--target", "y", "--out", data / "run")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "Not a directory" in err or "exists" in err

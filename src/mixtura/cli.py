@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import mixtura
-from mixtura.errors import InputError
+from mixtura.errors import InputError, TrainingError
 from mixtura.files import check_output
 
 if TYPE_CHECKING:
@@ -42,17 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _refuse(str(error).strip())
     except InputError as error:
         _refuse(str(error))
-    except BrokenPipeError:
+    except TrainingError as error:
+        _refuse(str(error), code=1)
+    except BrokenPipeError:  # the reader of our output left, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        _refuse(f"{error.filename or 'the file system'}: {error.strerror or error}.")
     except KeyboardInterrupt:
         Console(stderr=True).print("Stopped; nothing half-written is left.")
         sys.exit(130)
 
 
-def _refuse(sentence: str) -> NoReturn:
+def _refuse(sentence: str, code: int = 2) -> NoReturn:
     print(f"mixtura: {sentence}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""The one exception that means: the input is at fault, not the program."""
+"""The exceptions that the command line turns into one sentence."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints the sentence and exits with code 2.
     """
+
+
+class TrainingError(RuntimeError):
+    """Training failed on input that is in order: one sentence; the command line exits with code 1."""

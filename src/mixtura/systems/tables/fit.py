@@ -13,8 +13,8 @@ import numpy as np
 import mixtura
 from mixtura import scores
 from mixtura.data.tables import Encoder, read_table, read_target, recording_step
-from mixtura.errors import InputError
-from mixtura.families import Affine, Distribution
+from mixtura.errors import InputError, TrainingError
+from mixtura.families import Distribution
 from mixtura.files import new_folder
 from mixtura.systems.tables import network, pictures
 from mixtura.training import EpochProgress, progress_bar
@@ -64,6 +64,7 @@ def fit(
 
     Raises:
         InputError: for a mistake in the input, before training and with nothing written.
+        TrainingError: if the loss becomes infinite or NaN; nothing is written.
     """
     if not 0 < held_out < 0.9:
         raise InputError(f"The held-out share must lie between 0 and 0.9; received {held_out}.")
@@ -96,7 +97,7 @@ def fit(
                 EpochProgress(progress, f"{data.stem}: {target}", family.log_volume),
             )
         if not np.isfinite(history["loss"]).all():
-            raise RuntimeError("The loss became infinite or NaN; nothing was kept. Try another --seed.")
+            raise TrainingError("The loss became infinite or NaN; nothing was kept. Try another seed.")
         p = predicted(model, x[test])
         result = Fit(
             scores=_scores(p, y[test]),
@@ -130,7 +131,7 @@ def _split(rows: int, held_out: float, rng: np.random.Generator) -> tuple[np.nda
 
 def _baseline(y: np.ndarray, rows: int) -> Distribution:
     """Return what can be said without inputs: for every row, one normal with the training moments."""
-    return Affine(network.head(1, y, 0.0).family, y.mean(), y.std())(np.zeros((rows, 3)))
+    return network.head(1, y, min_scale=0.0)(np.zeros((rows, 3)))
 
 
 def _scores(p: Distribution, y: np.ndarray) -> dict[str, float]:

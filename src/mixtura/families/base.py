@@ -66,9 +66,6 @@ class Family:
                 shown.append(f"{key}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), dict(self._config))
-
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; Keras saves them with the model."""
         return dict(self._config)
@@ -190,10 +187,6 @@ class Family:
                 f"received y of shape {tuple(y.shape)}{hint}"
             )
         return xp, params, y
-
-
-def _rebuild(cls: type[Family], config: dict[str, Any]) -> Family:
-    return cls(**config)
 
 
 def positive_int(name: str, value: Any) -> int:

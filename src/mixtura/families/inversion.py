@@ -40,18 +40,16 @@ def invert_tail(
         value = family.cdf(at, event) - target if method == "quantile" else target - family.sf(at, event)
         return np.where(value >= 0, np.maximum(value, np.finfo(float).eps * target), value)
 
-    # Components that agree leave a bracket of no width, and rounding may put the solution just outside it.
-    with np.errstate(invalid="ignore"):
-        margin = 1e-12 * (1 + np.abs(low) + np.abs(high)) + 1e-6 * (high - low)
-    finite = np.isfinite(low) & np.isfinite(high) & (q > 0) & (q < 1)
-    solution = np.where(np.isfinite(low) & (low == high), low, np.where(low < 0, low, high))
+    solution = np.array(low)  # where q is 0 or 1 both bounds are the same infinity
+    finite = np.isfinite(low) & np.isfinite(high)
     if finite.any():
         found = find_root(
             excess,
-            (low[finite] - margin[finite], high[finite] + margin[finite]),
+            (low[finite], high[finite]),
             args=(rows[finite], q[finite]),
             tolerances={"xrtol": 1e-15},
             maxiter=500,
         )
+        # Where rounding leaves no change of sign between the bounds, the bracket is still the bounds.
         solution[finite] = found.bracket[1]
     return solution.reshape(shape)

@@ -1,0 +1,160 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from scipy import stats
+
+import mixtura as mx
+
+REDUCTIONS = ["sum_over_batch_size", "sum", "mean_with_sample_weight"]
+NORMAL = mx.Normal(1)
+
+
+def scipy_losses(params, y):
+    """Minus the log density of each row: a mean and an ELU + 1 scale."""
+    scale = np.where(params[..., 1] > 0, params[..., 1] + 1, np.exp(np.minimum(params[..., 1], 0)))
+    return -stats.norm(params[..., 0], scale).logpdf(y[..., 0])
+
+
+def reduced(losses, weight, mask, reduction):
+    """What Keras documents, in NumPy."""
+    total = (losses * weight * mask).sum()
+    return (
+        total
+        / {
+            "sum_over_batch_size": mask.sum(),
+            "sum": 1.0,
+            "mean_with_sample_weight": (weight * mask).sum(),
+        }[reduction]
+    )
+
+
+def draw(*shape):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(*shape, 2)).astype("float32"), rng.normal(size=(*shape, 1)).astype("float32")
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_it_is_scipys_negative_log_density(reduction):
+    params, y = draw(6)
+    loss = mx.NegativeLogLikelihood(NORMAL, reduction=reduction)
+    expected = reduced(scipy_losses(params, y), 1.0, np.ones(6), reduction)
+    assert float(loss(y, params)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_it_is_scipys_for_several_dimensions_every_time():
+    family = mx.Mixture(mx.Normal(2, "full"), 1)
+    y = np.array([[0.5, -1.0], [2.0, 0.0]], "float32")
+    params = np.array([[0, 1, 2, 0, 1, 0.5]] * 2, "float32")  # a weight; means 1, 2; scales 1, 2; phi 1/2
+    factor = np.array([[1, 0], [1, 2]])  # the second scale times phi times the first dimension's noise
+    expected = -stats.multivariate_normal([1, 2], factor @ factor.T).logpdf(y).mean()
+    loss = mx.NegativeLogLikelihood(family)
+    assert float(loss(y, params)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(y, params)) == float(loss(y, params))
+
+
+def test_the_event_axis_of_one_dimension_may_be_left_out():
+    loss = mx.NegativeLogLikelihood(NORMAL)
+    for shape in ((6,), (3, 4)):  # rows, and sequences
+        params, y = draw(*shape)
+        assert float(loss(y[..., 0], params)) == float(loss(y, params))
+
+
+# Weights and masks.
+
+weights_of_rows = pytest.mark.parametrize("shape", [(6,), (6, 1)], ids=str)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@weights_of_rows
+def test_rows_are_weighed(shape, reduction):
+    params, y = draw(6)
+    weight = np.arange(6.0)
+    expected = reduced(scipy_losses(params, y), weight, np.ones(6), reduction)
+    actual = mx.NegativeLogLikelihood(NORMAL, reduction=reduction)(y, params, weight.reshape(shape))
+    assert float(actual) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("kind", ["none", "batch", "batch x 1", "batch x time", "batch x time x 1"])
+@pytest.mark.parametrize("time", [3, 4])  # three rows: with three steps, batch == time
+def test_sequences_are_weighed_and_masked(time, kind, masked, reduction):
+    x, y = draw(3, time)
+    mask = np.ones((3, time), bool)
+    if masked:
+        mask[0, 2:] = mask[1, 1:] = False
+        x[~mask] = 0
+    params = layers.Masking()(x) if masked else ops.convert_to_tensor(x)
+    rows = np.repeat([[1.0], [2.0], [3.0]], time, axis=1)
+    steps = rows + np.arange(time)
+    given, weight = {
+        "none": (None, np.ones((3, time))),
+        "batch": (rows[:, 0], rows),
+        "batch x 1": (rows[:, :1], rows),
+        "batch x time": (steps, steps),
+        "batch x time x 1": (steps[..., None], steps),
+    }[kind]
+    expected = reduced(scipy_losses(x, y), weight, mask, reduction)
+    actual = mx.NegativeLogLikelihood(NORMAL, reduction=reduction)(y, params, given)
+    assert ops.convert_to_numpy(actual) == pytest.approx(expected, rel=1e-5)
+
+
+@weights_of_rows
+def test_keras_hands_the_weights_over(shape):
+    params, y = draw(6)
+    model = keras.Sequential([keras.Input((2,)), layers.Identity()])
+    model.compile(loss=mx.NegativeLogLikelihood(NORMAL))
+    actual = model.evaluate(params, y, sample_weight=np.arange(6.0).reshape(shape), verbose=0)
+    expected = reduced(scipy_losses(params, y), np.arange(6.0), np.ones(6), "sum_over_batch_size")
+    assert actual == pytest.approx(expected, rel=1e-5)
+
+
+def test_padding_does_not_change_a_training_step():
+    """The padding holds targets that would cost dearly."""
+    x, y = draw(2, 3)
+    padded_x = np.concatenate([x, np.zeros((2, 2, 2), "float32")], axis=1)
+    padded_y = np.concatenate([y, np.full((2, 2, 1), 1e3, "float32")], axis=1)
+
+    def step(x, y):
+        head = mx.MDN(NORMAL, kernel_initializer="ones")
+        model = keras.Sequential([keras.Input((None, 2)), layers.Masking(), head])
+        model.compile(keras.optimizers.SGD(0.1), mx.NegativeLogLikelihood(NORMAL))
+        loss = model.train_on_batch(x, y)
+        return loss, *model.get_weights()
+
+    for plain, padded in zip(step(x, y), step(padded_x, padded_y), strict=True):
+        np.testing.assert_allclose(padded, plain, rtol=1e-5, atol=1e-6)
+
+
+# Configuration.
+
+
+def test_every_argument_survives():
+    family = mx.Affine(mx.Mixture(mx.Normal(1), 2), 1.0, 2.0)
+    loss = mx.NegativeLogLikelihood(family, reduction="sum", name="nll", dtype="float64")
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(loss)))
+    restored = keras.saving.deserialize_keras_object(config)
+    assert isinstance(restored, mx.NegativeLogLikelihood)
+    assert restored.family == family
+    assert (restored.name, restored.reduction, restored.dtype) == ("nll", "sum", "float64")
+    again = mx.NegativeLogLikelihood.from_config(loss.get_config())
+    assert again.get_config() == loss.get_config()
+
+
+@pytest.mark.parametrize("family", [5, "normal", mx.Normal])
+def test_only_families_are_taken(family):
+    with pytest.raises(TypeError, match=r"family must be a mixtura family, such as Normal\(1\); received"):
+        mx.NegativeLogLikelihood(family)
+
+
+def test_sizes_are_checked():
+    loss = mx.NegativeLogLikelihood(mx.Normal(2))
+    with pytest.raises(ValueError, match=r"takes parameters of size 4.*received shape \(6, 5\)"):
+        loss(np.zeros((6, 2)), np.zeros((6, 5)))
+    with pytest.raises(ValueError, match=r"has events of size 2.*y of shape \(6, 3\)"):
+        loss(np.zeros((6, 3)), np.zeros((6, 4)))
+    with pytest.raises(ValueError, match=r"has events of size 2.*y of shape \(6,\)"):
+        loss(np.zeros(6), np.zeros((6, 4)))

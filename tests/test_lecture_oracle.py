@@ -62,6 +62,8 @@ def test_the_wheel_carries_its_tests():
     "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in TESTS]
 )
 def test_theirs(name, tmp_path, monkeypatch):
+    if name == "test_mdn-test_output_shapes" and keras.backend.backend() == "torch":
+        pytest.skip("it makes an array of a tensor with a gradient, which PyTorch refuses")
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)
     TESTS[name]()

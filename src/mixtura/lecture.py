@@ -26,7 +26,7 @@ from keras import ops
 
 from mixtura.families import Mixture, Normal
 from mixtura.families.base import positive_int
-from mixtura.layers.mdn import _at_least_float32
+from mixtura.layers.mdn import at_least_float32
 
 
 def elu_plus_one_plus_epsilon(x: Any) -> Any:
@@ -53,7 +53,7 @@ class MDN(keras.layers.Layer):
     """
 
     def __init__(self, output_dimension: int, num_mixtures: int, dtype: Any = None, **kwargs: Any) -> None:
-        super().__init__(dtype=_at_least_float32(dtype), **kwargs)
+        super().__init__(dtype=at_least_float32(dtype), **kwargs)
         self.output_dim = positive_int("output_dimension", output_dimension)
         self.num_mix = positive_int("num_mixtures", num_mixtures)
         size, policy = self.output_dim * self.num_mix, self.dtype_policy

@@ -48,7 +48,7 @@ class MDN(keras.layers.Layer):
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dtype=_at_least_float32(dtype), **kwargs)
+        super().__init__(dtype=at_least_float32(dtype), **kwargs)
         self.family = a_family("family", family)
         self.dense = keras.layers.Dense(
             family.params_size,
@@ -91,7 +91,7 @@ class MDN(keras.layers.Layer):
         return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})
 
 
-def _at_least_float32(dtype: Any) -> Any:
+def at_least_float32(dtype: Any) -> Any:
     """Return the policy asked for, or float32 where it would compute in fewer bits."""
     policy = keras.dtype_policies.get(dtype if dtype is not None else keras.config.dtype_policy())
     return "float32" if policy.compute_dtype in ("float16", "bfloat16") else policy

@@ -1,0 +1,34 @@
+"""Every script of `examples/lecture` runs as a page of the lecture would be run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "examples" / "lecture"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+
+
+def test_the_lectures_scripts_are_here():
+    assert len(SCRIPTS) == 5
+    readme = (FOLDER / "README.md").read_text()
+    assert [script.name for script in SCRIPTS if f"({script.name})" not in readme] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_example(script, tmp_path):
+    trains = "--epochs" in script.read_text()
+    done = subprocess.run(
+        [sys.executable, script, "--out", tmp_path / "out", *(["--epochs", "2"] if trains else [])],
+        env={**os.environ, "MPLBACKEND": "Agg"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    picture = tmp_path / "out" / f"{script.stem}.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")

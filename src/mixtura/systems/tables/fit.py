@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-import mixtura
 from mixtura import scores
 from mixtura.data.tables import Encoder, read_table, read_target, recording_step
 from mixtura.errors import InputError, TrainingError
@@ -155,7 +155,7 @@ def _store(
     model.save(folder / "model.keras")
     config = {
         "system": "tables",
-        "mixtura": mixtura.__version__,
+        "mixtura": version("mixtura"),
         **origin,
         "target": result.target,
         "encoder": encoder.to_dict(),

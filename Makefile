@@ -39,7 +39,7 @@ package: $(VENV)/.dev
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/python -m zipfile -l dist/*.whl | grep -q entry_points.txt
 
-check: lint types test package
+check: lint types package test
 
 $(VENV)/.python:
 	@test -n "$(PYTHON)" || { echo "Mixtura needs Python 3.11 or newer; name one with make PYTHON=..."; exit 1; }

@@ -71,7 +71,7 @@ def demo(*, out: Path = Path("mixtura-demo"), seed: NonNegativeInt = 0, epochs: 
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; --out takes a folder.")
     _cache_compiled_programs()
-    from mixtura.systems.demo import run
+    from mixtura.systems.demo import NAMES, run
 
     report = run(out, seed=seed, epochs=epochs)
     table = Table(
@@ -79,8 +79,7 @@ def demo(*, out: Path = Path("mixtura-demo"), seed: NonNegativeInt = 0, epochs: 
     )
     for column in ("", "parameters", "nats", "seconds"):
         table.add_column(column, justify="left" if not column else "right")
-    names = {"mse": "squared error", "mdn": "the lecture's MDN", "best": "a well-configured MDN"}
-    for key, name in names.items():
+    for key, name in NAMES.items():
         row = report[key]
         table.add_row(name, str(row["params"]), f"{row['nll']:.3f}", f"{row['seconds']:.1f}")
     table.add_section()

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mixtura.families.base import Family, a_family, type_of_array
+from mixtura.families.base import Array, Family, a_family
 from mixtura.families.host import is_tensor
 
 
@@ -83,57 +83,57 @@ class Affine(Family):
         _, scale = self._units(covariance)
         return scale[:, None] * covariance * scale
 
-    def log_prob(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def log_prob(self, params: Array, y: Array) -> Array:
         """Return the log density per unit of y, `(*batch,)`."""
         return self.family.log_prob(*self._inward(params, y)) - self.log_volume
 
-    def sample(self, params: type_of_array, seed: Any = None) -> type_of_array:
+    def sample(self, params: Array, seed: Any = None) -> Array:
         """Draw one event for each row, `(*batch, event_size)`."""
         return self._outward(self.family.sample(params, seed))
 
-    def mean(self, params: type_of_array) -> type_of_array:
+    def mean(self, params: Array) -> Array:
         """Return the mean, `(*batch, event_size)`."""
         return self._outward(self.family.mean(params))
 
-    def variance(self, params: type_of_array) -> type_of_array:
+    def variance(self, params: Array) -> Array:
         """Return the variance of each dimension, `(*batch, event_size)`."""
         variance = self.family.variance(params)
         return variance * self._units(variance)[1] ** 2
 
-    def covariance(self, params: type_of_array) -> type_of_array:
+    def covariance(self, params: Array) -> Array:
         """Return the covariance matrix, `(*batch, event_size, event_size)`."""
         return self._stretch(self.family.covariance(params))
 
-    def cdf(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def cdf(self, params: Array, y: Array) -> Array:
         """Return P(Y <= y) of a one-dimensional event, `(*batch,)`."""
         return self.family.cdf(*self._inward(params, y))
 
-    def sf(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def sf(self, params: Array, y: Array) -> Array:
         """Return P(Y > y) of a one-dimensional event, `(*batch,)`."""
         return self.family.sf(*self._inward(params, y))
 
-    def quantile(self, params: type_of_array, q: type_of_array) -> np.ndarray:
+    def quantile(self, params: Array, q: Array) -> np.ndarray:
         """Return inf{y : cdf(y) >= q} in float64, `(*batch, 1)`."""
         return self._outward(self.family.quantile(params, q))
 
-    def isf(self, params: type_of_array, q: type_of_array) -> np.ndarray:
+    def isf(self, params: Array, q: Array) -> np.ndarray:
         """Return inf{y : sf(y) <= q} in float64, `(*batch, 1)`."""
         return self._outward(self.family.isf(params, q))
 
-    def weights(self, params: type_of_array) -> type_of_array:
+    def weights(self, params: Array) -> Array:
         """Return a mixture's weights, `(*batch, num_components)`."""
         return self.family.weights(params)
 
-    def means(self, params: type_of_array) -> type_of_array:
+    def means(self, params: Array) -> Array:
         """Return the components' means, `(*batch, num_components, event_size)`."""
         return self._outward(self.family.means(params))
 
-    def scales(self, params: type_of_array) -> type_of_array:
+    def scales(self, params: Array) -> Array:
         """Return the components' standard deviations, `(*batch, num_components, event_size)`."""
         scales = self.family.scales(params)
         return scales * self._units(scales)[1]
 
-    def covariances(self, params: type_of_array) -> type_of_array:
+    def covariances(self, params: Array) -> Array:
         """Return the components' covariances, `(*batch, num_components, event_size, event_size)`."""
         return self._stretch(self.family.covariances(params))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mixtura.families.distribution import Distribution
 
-type_of_array = Any  # a backend tensor, a NumPy array, or what NumPy makes an array of
+Array = Any  # a backend tensor, a NumPy array, or what NumPy makes an array of
 
 
 class Family:
@@ -78,7 +78,7 @@ class Family:
 
     # ------------------------------------------------------------------ what a family can do
 
-    def __call__(self, params: type_of_array) -> Distribution:
+    def __call__(self, params: Array) -> Distribution:
         """Bind parameters: one distribution per row, for people to ask.
 
         Args:
@@ -88,11 +88,11 @@ class Family:
 
         return Distribution(self, params)
 
-    def log_prob(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def log_prob(self, params: Array, y: Array) -> Array:
         """Return the natural logarithm of the density (constants included) at `y`, `(*batch,)`."""
         raise self._cannot("log_prob", "a family with a density")
 
-    def sample(self, params: type_of_array, seed: Any = None) -> type_of_array:
+    def sample(self, params: Array, seed: Any = None) -> Array:
         """Draw one event for each row of `params`, `(*batch, event_size)`.
 
         Args:
@@ -101,47 +101,47 @@ class Family:
         """
         raise self._cannot("sample", "a family that can be sampled")
 
-    def mean(self, params: type_of_array) -> type_of_array:
+    def mean(self, params: Array) -> Array:
         """Return the expectation, `(*batch, event_size)`."""
         raise self._cannot("mean", "sample")
 
-    def variance(self, params: type_of_array) -> type_of_array:
+    def variance(self, params: Array) -> Array:
         """Return the variance of each dimension, `(*batch, event_size)`."""
         raise self._cannot("variance", "sample")
 
-    def covariance(self, params: type_of_array) -> type_of_array:
+    def covariance(self, params: Array) -> Array:
         """Return the covariance matrix, `(*batch, event_size, event_size)`."""
         raise self._cannot("covariance", "sample")
 
-    def cdf(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def cdf(self, params: Array, y: Array) -> Array:
         """Return P(Y <= y) of a one-dimensional event, `(*batch,)`."""
         raise self._cannot("cdf", "sample")
 
-    def sf(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def sf(self, params: Array, y: Array) -> Array:
         """Return P(Y > y), exact in the upper tail where 1 - cdf cancels, `(*batch,)`."""
         raise self._cannot("sf", "sample")
 
-    def quantile(self, params: type_of_array, q: type_of_array) -> np.ndarray:
+    def quantile(self, params: Array, q: Array) -> np.ndarray:
         """Return inf{y : cdf(y) >= q} in float64, `(*batch, 1)`; `q` broadcasts against `batch`."""
         raise self._cannot("quantile", "sample")
 
-    def isf(self, params: type_of_array, q: type_of_array) -> np.ndarray:
+    def isf(self, params: Array, q: Array) -> np.ndarray:
         """Return inf{y : sf(y) <= q} in float64, `(*batch, 1)`, exact in the upper tail."""
         raise self._cannot("isf", "sample")
 
-    def weights(self, params: type_of_array) -> type_of_array:
+    def weights(self, params: Array) -> Array:
         """Return a mixture's weights, `(*batch, num_components)`."""
         raise self._cannot("weights", "a Mixture")
 
-    def means(self, params: type_of_array) -> type_of_array:
+    def means(self, params: Array) -> Array:
         """Return the components' means, `(*batch, num_components, event_size)`."""
         raise self._cannot("means", "mean")
 
-    def scales(self, params: type_of_array) -> type_of_array:
+    def scales(self, params: Array) -> Array:
         """Return the components' standard deviations, `(*batch, num_components, event_size)`."""
         raise self._cannot("scales", "variance")
 
-    def covariances(self, params: type_of_array) -> type_of_array:
+    def covariances(self, params: Array) -> Array:
         """Return the components' covariances, `(*batch, num_components, event_size, event_size)`."""
         raise self._cannot("covariances", "covariance")
 
@@ -156,7 +156,7 @@ class Family:
                 f"{method} needs a one-dimensional event; {self!r} has events of size {self.event_size}"
             )
 
-    def _read(self, params: type_of_array, y: type_of_array = None) -> tuple[Any, ...]:
+    def _read(self, params: Array, y: Array = None) -> tuple[Any, ...]:
         """Check sizes and return `(xp, params)` or `(xp, params, y)`.
 
         `xp` is `keras.ops` where a tensor is among the arguments, else its NumPy twin.

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from mixtura.families.base import Family, a_family, positive_int, type_of_array
+from mixtura.families.base import Array, Family, a_family, positive_int
 from mixtura.families.host import as_array
 from mixtura.families.inversion import invert_tail
 from mixtura.families.seeds import split_seed
@@ -72,14 +72,14 @@ class Mixture(Family):
         # Keras' softmax warns of an axis of size 1, which a single component has.
         return xp.exp(xp.log_softmax(logits, axis=-1)), components
 
-    def log_prob(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def log_prob(self, params: Array, y: Array) -> Array:
         """Return the log density of the mixture, `(*batch,)`."""
         xp, params, y = self._read(params, y)
         logits, components = self._split(xp, params)
         log_probs = self.family.log_prob(components, y[..., None, :])
         return xp.logsumexp(xp.log_softmax(logits, axis=-1) + log_probs, axis=-1)
 
-    def sample(self, params: type_of_array, seed: Any = None) -> type_of_array:
+    def sample(self, params: Array, seed: Any = None) -> Array:
         """Draw one event for each row: a component by its weight, then an event of that component."""
         xp, params = self._read(keras.ops.convert_to_tensor(params))
         weights, components = self._split_weights(xp, params)
@@ -93,63 +93,68 @@ class Mixture(Family):
         picked = xp.take_along_axis(components, chosen[..., None, None], axis=-2)[..., 0, :]
         return self.family.sample(picked, event_seed)
 
-    def weights(self, params: type_of_array) -> type_of_array:
+    def weights(self, params: Array) -> Array:
         """Return the mixture weights, `(*batch, num_components)`."""
         xp, params = self._read(params)
         return self._split_weights(xp, params)[0]
 
-    def means(self, params: type_of_array) -> type_of_array:
+    def means(self, params: Array) -> Array:
         """Return the components' means, `(*batch, num_components, event_size)`."""
         xp, params = self._read(params)
         return self.family.mean(self._split(xp, params)[1])
 
-    def scales(self, params: type_of_array) -> type_of_array:
+    def scales(self, params: Array) -> Array:
         """Return the components' standard deviations, `(*batch, num_components, event_size)`."""
         xp, params = self._read(params)
         return xp.sqrt(self.family.variance(self._split(xp, params)[1]))
 
-    def covariances(self, params: type_of_array) -> type_of_array:
+    def covariances(self, params: Array) -> Array:
         """Return the components' covariances, `(*batch, num_components, event_size, event_size)`."""
         xp, params = self._read(params)
         return self.family.covariance(self._split(xp, params)[1])
 
-    def mean(self, params: type_of_array) -> type_of_array:
+    def mean(self, params: Array) -> Array:
         """Return the mean: the weighted mean of the components' means, `(*batch, event_size)`."""
         xp, params = self._read(params)
         return xp.sum(self.weights(params)[..., None] * self.means(params), axis=-2)
 
-    def variance(self, params: type_of_array) -> type_of_array:
+    def variance(self, params: Array) -> Array:
         """Return the variance: within components plus between their means, `(*batch, event_size)`."""
         xp, params = self._read(params)
-        weights = self.weights(params)[..., None]
-        within = self.family.variance(self._split(xp, params)[1])
-        deviation = self.means(params) - self.mean(params)[..., None, :]
-        return xp.sum(weights * (within + xp.square(deviation)), axis=-2)
+        weights, components, deviation = self._deviations(xp, params)
+        within = self.family.variance(components)
+        return xp.sum(weights[..., None] * (within + xp.square(deviation)), axis=-2)
 
-    def covariance(self, params: type_of_array) -> type_of_array:
+    def covariance(self, params: Array) -> Array:
         """Return the covariance matrix, `(*batch, event_size, event_size)`."""
         xp, params = self._read(params)
-        weights = self.weights(params)[..., None, None]
-        deviation = self.means(params) - self.mean(params)[..., None, :]
+        weights, components, deviation = self._deviations(xp, params)
         between = deviation[..., :, None] * deviation[..., None, :]
-        return xp.sum(weights * (self.covariances(params) + between), axis=-3)
+        return xp.sum(weights[..., None, None] * (self.family.covariance(components) + between), axis=-3)
 
-    def cdf(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def _deviations(self, xp: Any, params: Any) -> tuple[Any, Any, Any]:
+        """Return weights, components' parameters, and their means less the mixture's, `(*batch, K, D)`."""
+        weights, components = self._split_weights(xp, params)
+        means = self.family.mean(components)
+        mean = xp.sum(weights[..., None] * means, axis=-2, keepdims=True)
+        return weights, components, means - mean
+
+    def cdf(self, params: Array, y: Array) -> Array:
         """Return the distribution function of a one-dimensional mixture, `(*batch,)`."""
         return self._weigh("cdf", params, y)
 
-    def sf(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def sf(self, params: Array, y: Array) -> Array:
         """Return the survival function of a one-dimensional mixture, `(*batch,)`."""
         return self._weigh("sf", params, y)
 
-    def _weigh(self, method: str, params: type_of_array, y: type_of_array) -> type_of_array:
+    def _weigh(self, method: str, params: Array, y: Array) -> Array:
         self._univariate(method)
         xp, params, y = self._read(params, y)
         weights, components = self._split_weights(xp, params)
         values = getattr(self.family, method)(components, y[..., None, :])
         return xp.sum(weights * values, axis=-1)
 
-    def quantile(self, params: type_of_array, q: type_of_array) -> np.ndarray:
+    def quantile(self, params: Array, q: Array) -> np.ndarray:
         """Return inf{y : cdf(y) >= q} of a one-dimensional mixture, `(*batch, 1)`, in float64.
 
         It lies between the smallest and the largest of the components' own quantiles; a bracketing root
@@ -158,11 +163,11 @@ class Mixture(Family):
         """
         return self._invert("quantile", params, q)
 
-    def isf(self, params: type_of_array, q: type_of_array) -> np.ndarray:
+    def isf(self, params: Array, q: Array) -> np.ndarray:
         """Return inf{y : sf(y) <= q} of a one-dimensional mixture, `(*batch, 1)`, in float64."""
         return self._invert("isf", params, q)
 
-    def _invert(self, method: str, params: type_of_array, q: type_of_array) -> np.ndarray:
+    def _invert(self, method: str, params: Array, q: Array) -> np.ndarray:
         self._univariate(method)
         xp, params = self._read(as_array(params))
         q = as_array(q)

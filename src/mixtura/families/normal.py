@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from scipy.special import erfcinv
 
-from mixtura.families.base import Family, one_of, positive_int, type_of_array
+from mixtura.families.base import Array, Family, one_of, positive_int
 from mixtura.families.host import as_array
 from mixtura.families.scale import SCALE_ACTIVATIONS, ScaleActivation, log_scale
 from mixtura.families.seeds import split_seed
@@ -92,7 +92,7 @@ class Normal(Family):
         mean = params[..., :size]
         return mean, xp.broadcast_to(log_sigma, xp.shape(mean)), params[..., scales_end:]
 
-    def log_prob(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def log_prob(self, params: Array, y: Array) -> Array:
         """Return log N(y; mean, covariance), `(*batch,)`."""
         xp, params, y = self._read(params, y)
         mean, log_sigma, coefficients = self._split(xp, params)
@@ -106,7 +106,7 @@ class Normal(Family):
             - 0.5 * self.event_size * math.log(2 * math.pi)
         )
 
-    def sample(self, params: type_of_array, seed: Any = None) -> type_of_array:
+    def sample(self, params: Array, seed: Any = None) -> Array:
         """Draw one event for each row, reparameterised: gradients flow into `params`."""
         xp, params = self._read(keras.ops.convert_to_tensor(params))
         mean, log_sigma, coefficients = self._split(xp, params)
@@ -115,12 +115,12 @@ class Normal(Family):
             noise = _colour(xp, coefficients, noise)
         return mean + xp.exp(log_sigma) * noise
 
-    def mean(self, params: type_of_array) -> type_of_array:
+    def mean(self, params: Array) -> Array:
         """Return the mean, `(*batch, event_size)`."""
         xp, params = self._read(params)
         return xp.copy(params[..., : self.event_size])
 
-    def variance(self, params: type_of_array) -> type_of_array:
+    def variance(self, params: Array) -> Array:
         """Return the marginal variances, `(*batch, event_size)`."""
         xp, params = self._read(params)
         _, log_sigma, coefficients = self._split(xp, params)
@@ -129,7 +129,7 @@ class Normal(Family):
             variance = variance * xp.sum(xp.square(self._inverse(xp, coefficients)), axis=-2)
         return variance
 
-    def covariance(self, params: type_of_array) -> type_of_array:
+    def covariance(self, params: Array) -> Array:
         """Return the covariance matrix, `(*batch, event_size, event_size)`."""
         xp, params = self._read(params)
         _, log_sigma, coefficients = self._split(xp, params)
@@ -147,30 +147,30 @@ class Normal(Family):
         noise = xp.broadcast_to(unit, (*xp.shape(coefficients)[:-1], size, size))
         return _colour(xp, coefficients[..., None, :], noise)
 
-    def cdf(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def cdf(self, params: Array, y: Array) -> Array:
         """Return the distribution function of a one-dimensional normal, `(*batch,)`."""
         return self._tail("cdf", params, y, sign=-1)
 
-    def sf(self, params: type_of_array, y: type_of_array) -> type_of_array:
+    def sf(self, params: Array, y: Array) -> Array:
         """Return the survival function of a one-dimensional normal, `(*batch,)`."""
         return self._tail("sf", params, y, sign=1)
 
-    def _tail(self, method: str, params: type_of_array, y: type_of_array, sign: int) -> type_of_array:
+    def _tail(self, method: str, params: Array, y: Array, sign: int) -> Array:
         self._univariate(method)
         xp, params, y = self._read(params, y)
         mean, log_sigma, _ = self._split(xp, params)
         z = (y - mean) * xp.exp(-log_sigma)
         return 0.5 * xp.erfc(sign * z[..., 0] / math.sqrt(2))
 
-    def quantile(self, params: type_of_array, q: type_of_array) -> np.ndarray:
+    def quantile(self, params: Array, q: Array) -> np.ndarray:
         """Return the quantile of a one-dimensional normal, `(*batch, 1)`, in float64."""
         return self._inverse_tail("quantile", params, q, sign=-1)
 
-    def isf(self, params: type_of_array, q: type_of_array) -> np.ndarray:
+    def isf(self, params: Array, q: Array) -> np.ndarray:
         """Return the inverse survival function of a one-dimensional normal, `(*batch, 1)`, in float64."""
         return self._inverse_tail("isf", params, q, sign=1)
 
-    def _inverse_tail(self, method: str, params: type_of_array, q: type_of_array, sign: int) -> np.ndarray:
+    def _inverse_tail(self, method: str, params: Array, q: Array, sign: int) -> np.ndarray:
         self._univariate(method)
         xp, params = self._read(as_array(params))
         mean, log_sigma, _ = self._split(xp, params)

@@ -22,10 +22,9 @@ def split_seed(seed: Any, count: int) -> list[Any]:
     if isinstance(seed, keras.random.SeedGenerator):
         return [seed] * count
     if seed is None or isinstance(seed, int | np.integer):
-        entropy = None if seed is None else int(seed)
-        if entropy is not None and entropy < 0:
+        if seed is not None and seed < 0:
             raise ValueError(f"seed must be 0 or more; received {seed}")
-        return [int(word) for word in np.random.SeedSequence(entropy).generate_state(count) >> np.uint32(1)]
+        return [int(word) for word in np.random.SeedSequence(seed).generate_state(count) >> np.uint32(1)]
     if not host.is_tensor(seed):
         raise TypeError(f"seed must be an int, a SeedGenerator, a JAX key or None; received {seed!r}")
     import jax  # only JAX has keys

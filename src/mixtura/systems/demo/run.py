@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from rich.progress import Progress
 
-from mixtura.families import Distribution
+from mixtura import scores
+from mixtura.families import Normal
 from mixtura.files import replacing
 from mixtura.systems.demo import data, networks, pictures
 from mixtura.training import EpochProgress, progress_bar
@@ -34,9 +35,9 @@ def run(out: Path, seed: int = 0, epochs: int = EPOCHS) -> dict[str, Any]:
     keras.utils.set_random_seed(seed)
     with progress_bar() as progress:
         mixture = _mixture(rng, seed, epochs, progress, out)
-        scores = _inverse_sine(rng, seed, epochs, progress, out)
+        inverse_sine = _inverse_sine(rng, seed, epochs, progress, out)
     report = {
-        **scores,
+        **inverse_sine,
         "mixture": mixture,
         "seed": seed,
         "epochs": epochs,
@@ -93,10 +94,11 @@ def _inverse_sine(
     fitted = round(POINTS * (1 - networks.VALIDATION))
     residuals = y[:fitted] - trained["mse"].outputs(x[:fitted])
     sigma = float(np.sqrt(np.mean(residuals**2)))
-    mse_density = data.normal_density(fresh_y, trained["mse"].outputs(fresh_x), sigma)
-    predictions: dict[str, Distribution] = {k: trained[k].predict(fresh_x) for k in ("mdn", "best")}
-    nll = {"mse": -float(np.mean(np.log(mse_density)))}
-    nll.update({k: -float(np.mean(p.log_prob(fresh_y))) for k, p in predictions.items()})
+    points = trained["mse"].outputs(fresh_x)
+    around = np.concatenate([points, np.full(points.shape, np.log(sigma))], axis=-1)
+    predictions = {"mse": Normal(1, scale="exp")(around)}
+    predictions |= {name: trained[name].predict(fresh_x) for name in ("mdn", "best")}
+    nll = {name: scores.negative_log_likelihood(p, fresh_y) for name, p in predictions.items()}
 
     pictures.losses({k: t.history for k, t in trained.items()}, limits, out / "losses.png")
     pictures.predictions(x, y, trained, nll, seed, out / "predictions.png")

@@ -43,10 +43,11 @@ def densities(p: Distribution, y: np.ndarray, target: str, path: Path) -> None:
     order = np.argsort(centre, kind="stable")
 
     chosen = order[np.linspace(0, len(order) - 1, min(ROWS, len(order))).round().astype(int)]
-    low, high = p[chosen].interval(0.998)
+    shown = p[chosen]
+    low, high = shown.interval(0.998)
     margin = 0.05 * (high.max() - low.min())
     grid = np.linspace(low.min() - margin, high.max() + margin, 800)
-    density = np.exp(p[chosen].log_prob(grid[:, None, None])).T
+    density = np.exp(shown.log_prob(grid[:, None, None])).T
     for place, (row, curve) in enumerate(zip(chosen, density, strict=True)):
         ridge = place + 0.9 * curve / curve.max()
         left.fill_between(grid, place, ridge, color=COLOURS["blue"], alpha=0.35, linewidth=0)
@@ -57,9 +58,9 @@ def densities(p: Distribution, y: np.ndarray, target: str, path: Path) -> None:
     left.plot([], [], color=COLOURS["orange"], linewidth=2, label="what happened")
     left.legend(loc="upper left")
 
-    rank = np.arange(len(order))
+    rank, ordered = np.arange(len(order)), p[order]
     for level, alpha in ((0.9, 0.25), (0.5, 0.45)):
-        low, high = p[order].interval(level)
+        low, high = ordered.interval(level)
         right.fill_between(
             rank,
             low[:, 0],

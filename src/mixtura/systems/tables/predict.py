@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -78,9 +78,9 @@ def load(run: Path) -> tuple[keras.Model, Encoder]:
             raise InputError(f"{run} is a run of {config['system']!r}; expected one that `mixtura fit` left.")
         encoder = Encoder.from_dict(config["encoder"])
         model = keras.models.load_model(run / "model.keras", compile=False)
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{run} is not a complete run of `mixtura fit` ({error}).") from error
     if not isinstance(model.layers[-1], MDN):
         raise InputError(f"{run}/model.keras does not end in an MDN layer.")
@@ -93,5 +93,4 @@ def _open(out: Path | IO[str]) -> Iterator[IO[str]]:
         with replacing(out) as temporary, temporary.open("w", newline="") as file:
             yield file
     else:
-        with nullcontext(out) as file:
-            yield file
+        yield out

@@ -6,14 +6,44 @@ Import it before Keras: it picks the backend (see `mixtura.backend`).
 from typing import TYPE_CHECKING
 
 from mixtura import backend
+from mixtura.sampling import Sampler
 
 __version__ = "0.1.0"
-__all__ = ["MDN", "Affine", "Mixture", "NegativeLogLikelihood", "Normal", "backend", "lecture"]
+__all__ = [
+    "MDN",
+    "Affine",
+    "Bernoulli",
+    "Categorical",
+    "Independent",
+    "Joint",
+    "Laplace",
+    "LogNormal",
+    "LogitNormal",
+    "Mixture",
+    "NegativeLogLikelihood",
+    "Normal",
+    "Sampler",
+    "backend",
+    "lecture",
+    "metrics",
+    "scores",
+]
 
 # Importing Keras takes seconds. The command `mixtura` imports what it needs once its arguments are read,
 # so that `--help` is instant; everyone else gets the classes now, registered with Keras for loading models.
 if TYPE_CHECKING or not backend.in_command():
-    from mixtura import lecture
-    from mixtura.families import Affine, Mixture, Normal
+    from mixtura import lecture, metrics, scores
+    from mixtura.families import (
+        Affine,
+        Bernoulli,
+        Categorical,
+        Independent,
+        Joint,
+        Laplace,
+        LogitNormal,
+        LogNormal,
+        Mixture,
+        Normal,
+    )
     from mixtura.layers import MDN
     from mixtura.losses import NegativeLogLikelihood

@@ -25,7 +25,7 @@ import numpy as np
 from keras import ops
 
 from mixtura.families import Mixture, Normal
-from mixtura.families.base import positive_int
+from mixtura.families.checks import positive_int
 from mixtura.layers.mdn import at_least_float32
 
 

@@ -55,14 +55,12 @@ class NegativeLogLikelihood(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the reduced loss."""
         if sample_weight is not None:
-            sample_weight = _one_per_value(sample_weight, y_pred, self.dtype)
+            sample_weight = one_per_value(sample_weight, y_pred, self.dtype)
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each row, `(*batch,)`."""
-        if self.family.event_size == 1 and len(y_true.shape) == len(y_pred.shape) - 1:
-            y_true = ops.expand_dims(y_true, -1)
-        return -self.family.log_prob(y_pred, y_true)
+        return -self.family.log_prob(y_pred, event_axis(self.family, y_true, y_pred))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -78,7 +76,14 @@ class NegativeLogLikelihood(keras.losses.Loss):
         return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})
 
 
-def _one_per_value(sample_weight: Any, y_pred: Any, dtype: str) -> Any:
+def event_axis(family: Family, y_true: Any, y_pred: Any) -> Any:
+    """Return the targets with their event axis, which may be left out where events have one dimension."""
+    if family.event_size == 1 and len(y_true.shape) == len(y_pred.shape) - 1:
+        return ops.expand_dims(y_true, -1)
+    return y_true
+
+
+def one_per_value(sample_weight: Any, y_pred: Any, dtype: str) -> Any:
     """Give weights the shape of the loss values: Keras would apply `(batch,)` weights along time.
 
     The product with ones makes a copy, not a view: on PyTorch Keras multiplies weights by the mask in place.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from mixtura.families.base import Array, Family, a_family
+from mixtura.families.checks import dimensions, observed
 from mixtura.families.host import is_tensor
+from mixtura.sampling import Samplers
+
+if TYPE_CHECKING:
+    from mixtura.families.distribution import Distribution
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -30,7 +35,8 @@ class Affine(Family):
 
     Raises:
         TypeError: if `family` is not a family.
-        ValueError: if `shift` or `scale` has another size, is not finite, or a scale is not positive.
+        ValueError: if `shift` or `scale` has another size, is not finite, or a scale is not positive; if
+            `family` has a discrete part.
 
     Example:
         >>> import mixtura as mx
@@ -48,6 +54,8 @@ class Affine(Family):
         )
         if min(self.scale) <= 0:
             raise ValueError(f"scale must be positive; received {scale!r}")
+        if not family.is_continuous:
+            raise ValueError(f"{family!r} has discrete events, which have no units to change")
 
     @property
     def event_size(self) -> int:  # type: ignore[override]
@@ -70,10 +78,9 @@ class Affine(Family):
             return np.array(self.shift), np.array(self.scale)
         return tuple(ops.convert_to_tensor(units, dtype=like.dtype) for units in (self.shift, self.scale))
 
-    def _inward(self, params: Any, y: Any) -> tuple[Any, Any]:
-        _, params, y = self._read(params, y)
+    def _inward(self, y: Any) -> Any:
         shift, scale = self._units(y)
-        return params, (y - shift) / scale
+        return (y - shift) / scale
 
     def _outward(self, u: Any) -> Any:
         shift, scale = self._units(u)
@@ -83,42 +90,65 @@ class Affine(Family):
         _, scale = self._units(covariance)
         return scale[:, None] * covariance * scale
 
-    def log_prob(self, params: Array, y: Array) -> Array:
-        """Return the log density per unit of y, `(*batch,)`."""
-        return self.family.log_prob(*self._inward(params, y)) - self.log_volume
+    def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
+        return self.family._log_prob(xp, params, self._inward(y)) - self.log_volume
 
-    def sample(self, params: Array, seed: Any = None) -> Array:
-        """Draw one event for each row, `(*batch, event_size)`."""
-        return self._outward(self.family.sample(params, seed))
+    def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        value = self.family._log_interval(xp, params, self._inward(lower), self._inward(upper))
+        log_scale = xp.log(self._units(lower)[1])
+        return value - xp.sum(xp.where(lower == upper, log_scale, 0.0), axis=-1)
 
-    def mean(self, params: Array) -> Array:
-        """Return the mean, `(*batch, event_size)`."""
-        return self._outward(self.family.mean(params))
+    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
+        return self._outward(self.family._sample(params, seed, sampler))
 
-    def variance(self, params: Array) -> Array:
-        """Return the variance of each dimension, `(*batch, event_size)`."""
-        variance = self.family.variance(params)
+    def _mean(self, xp: Any, params: Any) -> Any:
+        return self._outward(self.family._mean(xp, params))
+
+    def _variance(self, xp: Any, params: Any) -> Any:
+        variance = self.family._variance(xp, params)
         return variance * self._units(variance)[1] ** 2
 
-    def covariance(self, params: Array) -> Array:
-        """Return the covariance matrix, `(*batch, event_size, event_size)`."""
-        return self._stretch(self.family.covariance(params))
+    def _covariance(self, xp: Any, params: Any) -> Any:
+        return self._stretch(self.family._covariance(xp, params))
 
-    def cdf(self, params: Array, y: Array) -> Array:
-        """Return P(Y <= y) of a one-dimensional event, `(*batch,)`."""
-        return self.family.cdf(*self._inward(params, y))
+    def _entropy(self, xp: Any, params: Any) -> Any:
+        return self.family._entropy(xp, params) + self.log_volume
 
-    def sf(self, params: Array, y: Array) -> Array:
-        """Return P(Y > y) of a one-dimensional event, `(*batch,)`."""
-        return self.family.sf(*self._inward(params, y))
+    def mode(self, params: Array) -> np.ndarray:
+        """Return the event of highest density, in float64, `(*batch, event_size)`."""
+        return self._outward(self.family.mode(params))
 
-    def quantile(self, params: Array, q: Array) -> np.ndarray:
-        """Return inf{y : cdf(y) >= q} in float64, `(*batch, 1)`."""
-        return self._outward(self.family.quantile(params, q))
+    def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        return self._outward(self.family._mixture_mode(log_weights, components))
 
-    def isf(self, params: Array, q: Array) -> np.ndarray:
-        """Return inf{y : sf(y) <= q} in float64, `(*batch, 1)`."""
-        return self._outward(self.family.isf(params, q))
+    def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
+        return self.family._cdf(xp, params, self._inward(y))
+
+    def _sf(self, xp: Any, params: Any, y: Any) -> Any:
+        return self.family._sf(xp, params, self._inward(y))
+
+    def _quantile(self, params: np.ndarray, q: np.ndarray, upper: bool) -> np.ndarray:
+        return self._outward(self.family._quantile(params, q, upper)[..., None])[..., 0]
+
+    def responsibilities(self, params: Array, y: Array) -> Array:
+        """Return each mixture component's share in the density at y, `(*batch, num_components)`."""
+        _, params, y = self._read(params, y)
+        return self.family.responsibilities(params, self._inward(y))
+
+    def marginal(self, params: Array, dims: int | Sequence[int]) -> Distribution:
+        """Return the distribution of some dimensions, in their units."""
+        return self._of(self.family.marginal(params, dims), dimensions("dims", dims, self.event_size))
+
+    def condition(self, params: Array, dims: int | Sequence[int], values: Array) -> Distribution:
+        """Return the distribution of the other dimensions, given values of some in their units."""
+        known, rest, values = observed(dims, values, self.event_size)
+        shift, scale = np.array(self.shift)[known], np.array(self.scale)[known]
+        return self._of(self.family.condition(params, known, (values - shift) / scale), rest)
+
+    def _of(self, inner: Distribution, dims: list[int]) -> Distribution:
+        """Return the distribution of some dimensions in their units."""
+        shift, scale = ([units[d] for d in dims] for units in (self.shift, self.scale))
+        return Affine(inner.family, shift, scale)(inner.params)
 
     def weights(self, params: Array) -> Array:
         """Return a mixture's weights, `(*batch, num_components)`."""

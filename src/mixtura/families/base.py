@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import keras
+import numpy as np
 from keras import ops
 
 from mixtura.families import host
+from mixtura.sampling import Sampler, Samplers, resolve
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from mixtura.families.distribution import Distribution
 
 Array = Any  # a backend tensor, a NumPy array, or what NumPy makes an array of
@@ -23,15 +24,22 @@ class Family:
 
     Shapes: `params` is `(*batch, params_size)`, an event `y` is `(*batch, event_size)`; both broadcast.
     Methods given a tensor compute on the backend, in at least float32, and return tensors. Given only
-    arrays, lists or numbers they compute with NumPy in float64 and return arrays.
+    arrays, lists or numbers they compute with NumPy in float64 and return arrays. `entropy` of a mixture,
+    `mode`, `quantile`, `isf`, `interval`, `marginal` and `condition` compute with NumPy whatever they are
+    given.
 
-    A subclass validates its arguments in `__init__`, hands them to `_configure`, and overrides what it
-    can: `log_prob`, `sample` and `mean` at least. Register it with
-    `keras.saving.register_keras_serializable(package="mixtura")`.
+    Outside a family's support the density is zero: its logarithm is -inf on arrays and -1e30 on tensors,
+    which stays finite when a mask multiplies it by 0.
+
+    A subclass validates its arguments in `__init__`, hands them to `_configure`, and writes `_log_prob`,
+    `_sample` and what else it can: the methods below that begin with an underscore. They receive checked
+    values and `xp`, which is `keras.ops` or its NumPy twin, so that one formula serves both. Register it
+    with `keras.saving.register_keras_serializable(package="mixtura")`.
     """
 
     event_size: int
     params_size: int
+    is_continuous: bool = True
     _config: tuple[tuple[str, Any], ...]
 
     # ------------------------------------------------------------------ identity
@@ -73,10 +81,9 @@ class Family:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build the family from `get_config`'s dictionary, families inside it included."""
-        read = keras.saving.deserialize_keras_object
-        return cls(**{k: v if isinstance(v, Family) else read(v) for k, v in config.items()})
+        return cls(**{key: restored(value) for key, value in config.items()})
 
-    # ------------------------------------------------------------------ what a family can do
+    # ------------------------------------------------------------------ densities
 
     def __call__(self, params: Array) -> Distribution:
         """Bind parameters: one distribution per row, for people to ask.
@@ -88,46 +95,144 @@ class Family:
 
         return Distribution(self, params)
 
-    def log_prob(self, params: Array, y: Array) -> Array:
-        """Return the natural logarithm of the density (constants included) at `y`, `(*batch,)`."""
-        raise self._cannot("log_prob", "a family with a density")
+    def log_prob(self, params: Array, y: Array = None, *, lower: Array = None, upper: Array = None) -> Array:
+        """Return the natural logarithm of the density at `y`, or of a probability, `(*batch,)`.
 
-    def sample(self, params: Array, seed: Any = None) -> Array:
-        """Draw one event for each row of `params`, `(*batch, event_size)`.
+        Args:
+            params: raw activations, `(*batch, params_size)`.
+            y: the events, `(*batch, event_size)`. Constants are included; a discrete part contributes its
+                probability.
+            lower: in place of `y`, for targets known up to an interval: log P(lower < Y <= upper). Leave one
+                out, or give infinite values, for a target censored on one side. Dimensions in which `lower`
+                equals `upper` count as observed and contribute their density.
+            upper: see `lower`.
+
+        Raises:
+            ValueError: for a wrong size on a last axis, for both or neither of `y` and bounds, or, on
+                arrays, for a lower bound above its upper bound.
+            NotImplementedError: for bounds of a normal whose dimensions are correlated.
+        """
+        if y is not None and lower is None and upper is None:
+            return self._log_prob(*self._read(params, y))
+        if y is not None or (lower is None and upper is None):
+            raise ValueError("log_prob takes either y or the bounds lower and upper")
+        open_end = np.full(self.event_size, np.inf)
+        lower, upper = (-open_end if lower is None else lower), (open_end if upper is None else upper)
+        xp, params, lower, upper = self._read(params, lower, upper)
+        if xp is host and (lower > upper).any():
+            raise ValueError(f"lower must not exceed upper; received {lower} and {upper}")
+        return self._log_interval(xp, params, lower, upper)
+
+    def responsibilities(self, params: Array, y: Array) -> Array:
+        """Return each mixture component's share in the density at `y`, `(*batch, num_components)`."""
+        raise self._cannot("responsibilities", "a Mixture")
+
+    # ------------------------------------------------------------------ samples
+
+    def sample(
+        self,
+        params: Array,
+        seed: Any = None,
+        sampler: Samplers | None = None,
+        temperature: float | None = None,
+    ) -> Array:
+        """Draw one event for each row of `params`, `(*batch, event_size)`, as a tensor.
+
+        Gradients flow into `params` for `Normal`, `Laplace`, `LogNormal` and `LogitNormal`, and for their
+        one-dimensional mixtures (by implicit reparameterisation). Other draws have a gradient of zero.
 
         Args:
             params: raw activations, `(*batch, params_size)`.
             seed: an int, a `keras.random.SeedGenerator`, a JAX key, or None for fresh entropy.
+            sampler: a `Sampler`; for a `Joint` also a mapping from parts' names to samplers, in which
+                parts left out are drawn as they are.
+            temperature: short for `Sampler.sketch_rnn(temperature)`.
         """
-        raise self._cannot("sample", "a family that can be sampled")
+        _, params = self._read(ops.convert_to_tensor(params))
+        return self._sample(params, seed, resolve(sampler, temperature))
+
+    # ------------------------------------------------------------------ moments
 
     def mean(self, params: Array) -> Array:
         """Return the expectation, `(*batch, event_size)`."""
-        raise self._cannot("mean", "sample")
+        return self._mean(*self._read(params))
 
     def variance(self, params: Array) -> Array:
         """Return the variance of each dimension, `(*batch, event_size)`."""
-        raise self._cannot("variance", "sample")
+        return self._variance(*self._read(params))
 
     def covariance(self, params: Array) -> Array:
         """Return the covariance matrix, `(*batch, event_size, event_size)`."""
-        raise self._cannot("covariance", "sample")
+        return self._covariance(*self._read(params))
+
+    def entropy(self, params: Array) -> Array:
+        """Return the entropy in nats, `(*batch,)`: differential entropy for continuous parts.
+
+        Closed form where one exists; one-dimensional mixtures and `LogitNormal` by quadrature to 1e-6;
+        mixtures of several dimensions by a seeded mean over samples (see `Mixture`).
+        """
+        return self._entropy(*self._read(params))
+
+    def mode(self, params: Array) -> np.ndarray:
+        """Return the event of highest density, in float64, `(*batch, event_size)`.
+
+        For a mixture: the best of the maxima reached by ascent from all component centres.
+        """
+        xp, params = self._read(host.as_array(params))
+        rows = params.reshape(-1, 1, self.params_size)
+        return self._mixture_mode(np.zeros(rows.shape[:2]), rows).reshape(*params.shape[:-1], self.event_size)
+
+    # ------------------------------------------------------------------ one-dimensional events
 
     def cdf(self, params: Array, y: Array) -> Array:
         """Return P(Y <= y) of a one-dimensional event, `(*batch,)`."""
-        raise self._cannot("cdf", "sample")
+        self._univariate("cdf")
+        return self._cdf(*self._read(params, y))
 
     def sf(self, params: Array, y: Array) -> Array:
-        """Return P(Y > y), exact in the upper tail where 1 - cdf cancels, `(*batch,)`."""
-        raise self._cannot("sf", "sample")
+        """Return P(Y > y) of a one-dimensional event, exact where 1 - cdf cancels, `(*batch,)`."""
+        self._univariate("sf")
+        return self._sf(*self._read(params, y))
 
     def quantile(self, params: Array, q: Array) -> np.ndarray:
         """Return inf{y : cdf(y) >= q} in float64, `(*batch, 1)`; `q` broadcasts against `batch`."""
-        raise self._cannot("quantile", "sample")
+        self._univariate("quantile")
+        _, params = self._read(host.as_array(params))
+        return self._quantile(params, probabilities("q", q), upper=False)[..., None]
 
     def isf(self, params: Array, q: Array) -> np.ndarray:
-        """Return inf{y : sf(y) <= q} in float64, `(*batch, 1)`, exact in the upper tail."""
-        raise self._cannot("isf", "sample")
+        """Return inf{y : sf(y) <= q}: the quantile of 1 - q without its rounding, `(*batch, 1)`."""
+        self._univariate("isf")
+        _, params = self._read(host.as_array(params))
+        return self._quantile(params, probabilities("q", q), upper=True)[..., None]
+
+    def interval(self, params: Array, level: Array) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of the central interval that holds `level` of the probability."""
+        tail = (1 - probabilities("level", level)) / 2
+        return self.quantile(params, tail), self.isf(params, tail)
+
+    # ------------------------------------------------------------------ several dimensions
+
+    def marginal(self, params: Array, dims: int | Sequence[int]) -> Distribution:
+        """Return the distribution of some dimensions, the others integrated out, exactly.
+
+        Args:
+            params: raw activations, `(*batch, params_size)`.
+            dims: one dimension or several, in the order wanted.
+        """
+        raise self._cannot("marginal", "sample and keep the dimensions wanted")
+
+    def condition(self, params: Array, dims: int | Sequence[int], values: Array) -> Distribution:
+        """Return the distribution of the other dimensions, given values of some, exactly.
+
+        Args:
+            params: raw activations, `(*batch, params_size)`.
+            dims: the known dimensions.
+            values: what they are, `(*batch, len(dims))`.
+        """
+        raise self._cannot("condition", "a mixture of normals")
+
+    # ------------------------------------------------------------------ mixtures' components
 
     def weights(self, params: Array) -> Array:
         """Return a mixture's weights, `(*batch, num_components)`."""
@@ -145,7 +250,50 @@ class Family:
         """Return the components' covariances, `(*batch, num_components, event_size, event_size)`."""
         raise self._cannot("covariances", "covariance")
 
-    # ------------------------------------------------------------------ for subclasses
+    # ------------------------------------------------------------------ for subclasses to write
+
+    def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
+        raise self._cannot("log_prob", "a family with a density")
+
+    def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        raise self._cannot("log_prob of an interval", "a family whose dimensions are independent")
+
+    def _sample(self, params: Any, seed: Any, sampler: Sampler | Samplers) -> Any:
+        raise self._cannot("sample", "a family that can be sampled")
+
+    def _mean(self, xp: Any, params: Any) -> Any:
+        raise self._cannot("mean", "sample")
+
+    def _variance(self, xp: Any, params: Any) -> Any:
+        raise self._cannot("variance", "sample")
+
+    def _covariance(self, xp: Any, params: Any) -> Any:
+        """For families with independent dimensions; the others override it."""
+        return self._variance(xp, params)[..., None] * xp.eye(self.event_size, dtype=params.dtype)
+
+    def _entropy(self, xp: Any, params: Any) -> Any:
+        raise self._cannot("entropy", "the mean of -log_prob over samples")
+
+    def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        """Return `(rows, event_size)`: the mode of mixtures of this family.
+
+        Args:
+            log_weights: `(rows, K)`.
+            components: parameters, `(rows, K, params_size)`.
+        """
+        raise self._cannot("mode", "the best of many samples by log_prob")
+
+    def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
+        raise self._cannot("cdf", "sample")
+
+    def _sf(self, xp: Any, params: Any, y: Any) -> Any:
+        raise self._cannot("sf", "sample")
+
+    def _quantile(self, params: np.ndarray, q: np.ndarray, upper: bool) -> np.ndarray:
+        """Return the quantile, or with `upper` the inverse survival function, of the broadcast shape."""
+        raise self._cannot("isf" if upper else "quantile", "sample")
+
+    # ------------------------------------------------------------------ for subclasses to use
 
     def _cannot(self, method: str, alternative: str) -> NotImplementedError:
         return NotImplementedError(f"{self!r} has no {method}; use {alternative}")
@@ -153,31 +301,38 @@ class Family:
     def _univariate(self, method: str) -> None:
         if self.event_size != 1:
             raise NotImplementedError(
-                f"{method} needs a one-dimensional event; {self!r} has events of size {self.event_size}"
+                f"{method} needs a one-dimensional event; {self!r} has events of size {self.event_size}: "
+                f"{self._one_dimension}"
             )
 
-    def _read(self, params: Array, y: Array = None) -> tuple[Any, ...]:
-        """Check sizes and return `(xp, params)` or `(xp, params, y)`.
+    @property
+    def _one_dimension(self) -> str:
+        """How people get at one dimension of an event."""
+        return "ask marginal(dim)"
+
+    def _read(self, params: Array, *events: Array) -> tuple[Any, ...]:
+        """Check sizes and return `(xp, params, *events)`.
 
         `xp` is `keras.ops` where a tensor is among the arguments, else its NumPy twin.
         """
-        tensors = [value for value in (params, y) if host.is_tensor(value)]
+        given = (params, *events)
+        tensors = [value for value in given if host.is_tensor(value)]
         if tensors:
             dtype = keras.backend.result_type(
                 *(keras.backend.standardize_dtype(t.dtype) for t in tensors), "float32"
             )
-            params = ops.convert_to_tensor(params, dtype=dtype)
+            given = tuple(ops.convert_to_tensor(value, dtype=dtype) for value in given)
         else:
-            params = host.as_array(params)
-        xp = ops if tensors else host
-        if len(params.shape) == 0 or params.shape[-1] != self.params_size:
+            given = tuple(host.as_array(value) for value in given)
+        xp, shape = ops if tensors else host, tuple(given[0].shape)
+        if not shape or shape[-1] != self.params_size:
             raise ValueError(
                 f"{self!r} takes parameters of size {self.params_size} on the last axis; "
-                f"received shape {tuple(params.shape)}"
+                f"received shape {shape}"
             )
-        if y is None:
-            return xp, params
-        y = ops.convert_to_tensor(y, dtype=dtype) if tensors else host.as_array(y)
+        return xp, given[0], *(self._read_event(xp, y) for y in given[1:])
+
+    def _read_event(self, xp: Any, y: Any) -> Any:
         if len(y.shape) == 0 and self.event_size == 1:
             y = xp.reshape(y, (1,))
         if len(y.shape) == 0 or y.shape[-1] != self.event_size:
@@ -186,25 +341,24 @@ class Family:
                 f"{self!r} has events of size {self.event_size} on the last axis; "
                 f"received y of shape {tuple(y.shape)}{hint}"
             )
-        return xp, params, y
+        return y
 
 
-def positive_int(name: str, value: Any) -> int:
-    """Return a count as an int, or raise a ValueError that names the argument."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-        raise ValueError(f"{name} must be a positive integer; received {value!r}")
-    return value.__index__()
-
-
-def one_of(name: str, value: Any, options: tuple[str, ...]) -> str:
-    """Return an option, or raise a ValueError that names the argument and its choices."""
-    if value not in options:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}; received {value!r}")
-    return value
+def restored(value: Any) -> Any:
+    """Return a constructor's argument from what Keras made of it in a file."""
+    return value if isinstance(value, Family) else keras.saving.deserialize_keras_object(value)
 
 
 def a_family(name: str, value: Any) -> Family:
     """Return a family, or raise a TypeError that names the argument."""
     if not isinstance(value, Family):
         raise TypeError(f"{name} must be a mixtura family, such as Normal(1); received {value!r}")
+    return value
+
+
+def probabilities(name: str, value: Array) -> np.ndarray:
+    """Return probabilities as a float64 array, or raise a ValueError that names the argument."""
+    value = host.as_array(value)
+    if not ((value >= 0) & (value <= 1)).all():
+        raise ValueError(f"{name} must lie in [0, 1]; received {value}")
     return value

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
 
+from mixtura.families.base import Family, probabilities
 from mixtura.families.host import as_array
 from mixtura.families.seeds import split_seed
-
-if TYPE_CHECKING:
-    from mixtura.families.base import Family
+from mixtura.sampling import Samplers
 
 # Samples are drawn in pieces of about this many parameters, so that memory does not grow with
 # (number of samples) x (number of parameters).
@@ -60,7 +60,9 @@ class Distribution:
         return self.batch_shape[0]
 
     def __getitem__(self, index: Any) -> Distribution:
-        """Return the distributions of some rows: `p[0]`, `p[:10]`, `p[mask]`."""
+        """Return some rows (`p[0]`, `p[:10]`, `p[mask]`) or one part of a `Joint` (`p["end"]`)."""
+        if isinstance(index, str):
+            return Distribution(*self.family._part(index, self.params))
         if not self.batch_shape:
             raise TypeError("a single distribution cannot be indexed")
         rows = np.arange(np.prod(self.batch_shape)).reshape(self.batch_shape)[index]
@@ -68,18 +70,39 @@ class Distribution:
 
     def __repr__(self) -> str:
         rows = "x".join(map(str, self.batch_shape)) or "one"
-        return f"<{rows} of {self.family!r}>"
+        return f"<{rows} of {self.family!r}{describe(self)}>"
 
-    def log_prob(self, y: Any) -> np.ndarray:
-        """Return the log density at `y` `(*batch, event_size)`, in nats: `(*batch,)`."""
-        return self.family.log_prob(self.params, as_array(y))
+    # ------------------------------------------------------------------ densities
 
-    def sample(self, n: int, seed: int | None = None) -> np.ndarray:
+    def log_prob(self, y: Any = None, *, lower: Any = None, upper: Any = None) -> np.ndarray:
+        """Return the log density at `y` `(*batch, event_size)`, in nats: `(*batch,)`.
+
+        With bounds in place of `y`: log P(lower < Y <= upper), as in `Family.log_prob`.
+        """
+        given = (None if value is None else as_array(value) for value in (y, lower, upper))
+        y, lower, upper = given
+        return self.family.log_prob(self.params, y, lower=lower, upper=upper)
+
+    def responsibilities(self, y: Any) -> np.ndarray:
+        """Return each mixture component's share in the density at y, `(*batch, num_components)`."""
+        return self.family.responsibilities(self.params, as_array(y))
+
+    # ------------------------------------------------------------------ samples
+
+    def sample(
+        self,
+        n: int,
+        seed: int | None = None,
+        sampler: Samplers | None = None,
+        temperature: float | None = None,
+    ) -> np.ndarray:
         """Draw `n` events from each row, `(n, *batch, event_size)`.
 
         Args:
             n: how many.
             seed: an int for the same draws every time, None for fresh ones.
+            sampler: as in `Family.sample`.
+            temperature: as in `Family.sample`.
         """
         if isinstance(n, bool) or not hasattr(n, "__index__") or n < 0:
             raise ValueError(f"n must be a whole number, 0 or more; received {n!r}")
@@ -89,9 +112,11 @@ class Distribution:
         out = np.empty((n, *self.batch_shape, self.event_size))
         starts = range(0, n, piece)
         for start, piece_seed in zip(starts, split_seed(seed, len(starts)), strict=True):
-            drawn = ops.convert_to_numpy(self.family.sample(tiled, piece_seed))
+            drawn = ops.convert_to_numpy(self.family.sample(tiled, piece_seed, sampler, temperature))
             out[start : start + piece] = drawn[: n - start]
         return out
+
+    # ------------------------------------------------------------------ moments
 
     def mean(self) -> np.ndarray:
         """Return the mean, `(*batch, event_size)`."""
@@ -104,6 +129,16 @@ class Distribution:
     def covariance(self) -> np.ndarray:
         """Return the covariance matrix, `(*batch, event_size, event_size)`."""
         return self.family.covariance(self.params)
+
+    def entropy(self) -> np.ndarray:
+        """Return the entropy in nats, `(*batch,)`."""
+        return self.family.entropy(self.params)
+
+    def mode(self) -> np.ndarray:
+        """Return the event of highest density, `(*batch, event_size)`."""
+        return self.family.mode(self.params)
+
+    # ------------------------------------------------------------------ one-dimensional events
 
     def cdf(self, y: Any) -> np.ndarray:
         """Return P(Y <= y) of a one-dimensional event, `(*batch,)`."""
@@ -129,15 +164,12 @@ class Distribution:
         """Return inf{y : sf(y) <= q}: the quantile of 1 - q without its rounding, `(*batch, 1)`."""
         return self.family.isf(self.params, self._probabilities("q", q))
 
-    def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+    def interval(self, level: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the ends of the central interval that holds `level` of the probability."""
-        tail = (1 - self._probabilities("level", level)) / 2
-        return self.quantile(tail), self.isf(tail)
+        return self.family.interval(self.params, self._probabilities("level", level))
 
     def _probabilities(self, name: str, value: Any) -> np.ndarray:
-        value = as_array(value)
-        if not ((value >= 0) & (value <= 1)).all():
-            raise ValueError(f"{name} must lie in [0, 1]; received {value}")
+        value = probabilities(name, value)
         try:
             np.broadcast_shapes(value.shape, self.batch_shape)
         except ValueError:
@@ -146,6 +178,18 @@ class Distribution:
                 f"for several levels of every row give a column, {name}[:, None]"
             ) from None
         return value
+
+    # ------------------------------------------------------------------ several dimensions
+
+    def marginal(self, dims: int | Sequence[int]) -> Distribution:
+        """Return the distribution of some dimensions, in the order given."""
+        return self.family.marginal(self.params, dims)
+
+    def condition(self, dims: int | Sequence[int], values: Any) -> Distribution:
+        """Return the distribution of the other dimensions, given `values` `(*batch, len(dims))`."""
+        return self.family.condition(self.params, dims, values)
+
+    # ------------------------------------------------------------------ components
 
     @property
     def weights(self) -> np.ndarray:
@@ -166,3 +210,42 @@ class Distribution:
     def covariances(self) -> np.ndarray:
         """A mixture's component covariances, `(*batch, num_components, event_size, event_size)`."""
         return self.family.covariances(self.params)
+
+    # ------------------------------------------------------------------ pictures and words
+
+    def plot(self, axes: Any = None, rows: int = 5) -> Any:
+        """Draw the densities: curves for one dimension, shades for two (of the first row).
+
+        Args:
+            axes: matplotlib axes to draw on; new ones by default.
+            rows: at most so many rows are drawn.
+
+        Returns:
+            The axes.
+        """
+        from mixtura.drawing import densities
+
+        return densities(self, axes, rows)
+
+
+def describe(p: Distribution) -> str:
+    """Return what a single distribution of a few numbers looks like, for its `repr`."""
+    if p.batch_shape or p.event_size > 3:
+        return ""
+    try:
+        means, scales = p.means, p.scales
+        heads = [f"{100 * weight:.3g} % at " for weight in p.weights]
+    except NotImplementedError:
+        try:
+            means, scales, heads = p.mean()[None], np.sqrt(p.variance())[None], [""]
+        except NotImplementedError:
+            return ""
+    if means.ndim != 2 or len(means) > 6:
+        return f": mean {_numbers(p.mean())}, std {_numbers(np.sqrt(p.variance()))}"
+    parts = zip(heads, means, scales, strict=True)
+    return ": " + ", ".join(f"{head}{_numbers(mean)} ± {_numbers(scale)}" for head, mean, scale in parts)
+
+
+def _numbers(values: np.ndarray) -> str:
+    text = ", ".join(f"{value:.3g}" for value in values)
+    return text if len(values) == 1 else f"({text})"

@@ -10,35 +10,45 @@ from typing import Any
 import numpy as np
 from keras import KerasTensor, Variable, ops
 from numpy import (
+    absolute,
+    all,
+    argmax,
     broadcast_to,
     clip,
     concatenate,
     copy,
-    exp,
+    expm1,
     eye,
-    log,
     log1p,
     logaddexp,
     matmul,
     maximum,
     minimum,
+    ones_like,
     reshape,
     shape,
+    sort,
     sqrt,
     square,
     sum,
     swapaxes,
     where,
+    zeros_like,
 )
-from scipy.special import erfc, log_softmax, logsumexp
+from scipy.special import erf, erfc, log_softmax, logsumexp
 
 __all__ = [
+    "absolute",
+    "all",
+    "argmax",
     "broadcast_to",
     "clip",
     "concatenate",
     "copy",
+    "erf",
     "erfc",
     "exp",
+    "expm1",
     "eye",
     "log",
     "log1p",
@@ -48,26 +58,35 @@ __all__ = [
     "matmul",
     "maximum",
     "minimum",
+    "ones_like",
     "relu",
     "reshape",
     "shape",
-    "softplus",
+    "sort",
     "sqrt",
     "square",
     "sum",
     "swapaxes",
     "where",
+    "zeros_like",
 ]
+
+
+def exp(x: np.ndarray) -> np.ndarray:
+    """Return e to the power x, inf where that is too large."""
+    with np.errstate(over="ignore"):
+        return np.exp(x)
+
+
+def log(x: np.ndarray) -> np.ndarray:
+    """Return the natural logarithm, -inf at 0."""
+    with np.errstate(divide="ignore"):
+        return np.log(x)
 
 
 def relu(x: np.ndarray) -> np.ndarray:
     """Return max(x, 0)."""
     return maximum(x, 0.0)
-
-
-def softplus(x: np.ndarray) -> np.ndarray:
-    """Return log(1 + exp(x))."""
-    return logaddexp(0.0, x)
 
 
 def is_tensor(value: Any) -> bool:

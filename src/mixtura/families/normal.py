@@ -1,24 +1,31 @@
-"""The normal distribution: spherical, diagonal or full covariance."""
+"""The normal distribution: spherical, diagonal or full covariance, or the papers' bivariate form."""
 
 from __future__ import annotations
 
 import math
-from numbers import Real
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import keras
 import numpy as np
 from scipy.special import erfcinv
 
-from mixtura.families.base import Array, Family, one_of, positive_int
-from mixtura.families.host import as_array
+from mixtura.families import host, modes
+from mixtura.families.base import Array, Family
+from mixtura.families.checks import dimensions, floor, observed, one_of, positive_int
+from mixtura.families.cholesky import coefficients_of, colour, whiten
 from mixtura.families.scale import SCALE_ACTIVATIONS, ScaleActivation, log_scale
 from mixtura.families.seeds import split_seed
+from mixtura.families.special import HALF_LOG_2PI, LARGEST_Z, bounded, log_ndtr_interval, softplus
+from mixtura.sampling import Samplers, for_one
 
-# Farther out, the sum of squares of 64 dimensions would overflow float32.
-LARGEST_Z = 1e18
+if TYPE_CHECKING:
+    from mixtura.families.distribution import Distribution
 
-CovarianceType = Literal["spherical", "diagonal", "full"]
+CovarianceType = Literal["spherical", "diagonal", "full", "bivariate"]
+
+# Beyond, 1 - rho^2 = 1 / cosh(a)^2 is under 3e-26 and sinh(a)^2 z^2 would leave float32.
+LARGEST_RHO_ACTIVATION = 30.0
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -35,19 +42,26 @@ class Normal(Family):
     given the earlier ones, bounds the density: a floor on it is a floor on every direction. In two
     dimensions the correlation is $\rho = \varphi / \sqrt{1 + \varphi^2}$, which never reaches 1.
 
+    "bivariate" is the form of Graves (2013, eqs. 24 and 25) and Sketch-RNN, for two dimensions:
+    $\sigma_1$ and $\sigma_2$ are the marginal standard deviations and $\rho = \tanh(a)$. It is read as the
+    same factor, with $\varphi = \sinh(a)$ and conditional scale $\sigma_2 / \cosh(a)$, so that
+    $1 - \rho^2 = 1 / \cosh^2(a)$ is never computed by subtraction.
+
     Parameters, in this order on the last axis: `event_size` means; the scale activations (one if
     spherical, else `event_size`); for full covariance the `event_size (event_size - 1) / 2` regression
-    coefficients $\varphi_{10}, \varphi_{20}, \varphi_{21}, \dots$ row by row.
+    coefficients $\varphi_{10}, \varphi_{20}, \varphi_{21}, \dots$ row by row, for bivariate covariance $a$.
 
     Args:
         event_size: the number of dimensions of an event.
-        covariance: "spherical" (one scale), "diagonal" or "full".
+        covariance: "spherical" (one scale), "diagonal", "full" or "bivariate".
         scale: the activation that makes scales positive: "elu" (ELU + 1), "softplus" or "exp".
         min_scale: a floor added to every scale, in the event's units. Recorded data lie on grids, where
-            a likelihood can grow without bound; a floor of half the recording step prevents it.
+            a likelihood can grow without bound; a floor of half the recording step prevents it. For
+            bivariate covariance it bounds the marginal scales only; $|\rho|$ can still approach 1.
 
     Raises:
-        ValueError: for a non-positive `event_size`, an unknown option or a negative `min_scale`.
+        ValueError: for a non-positive `event_size`, an unknown option, a negative `min_scale`, or
+            bivariate covariance of other than two dimensions.
 
     Example:
         >>> import mixtura as mx
@@ -69,73 +83,91 @@ class Normal(Family):
             event_size=positive_int("event_size", event_size),
             covariance=one_of("covariance", covariance, get_args(CovarianceType)),
             scale=one_of("scale", scale, SCALE_ACTIVATIONS),
-            min_scale=_floor(min_scale),
+            min_scale=floor(min_scale),
         )
+        if covariance == "bivariate" and self.event_size != 2:
+            raise ValueError(f"bivariate covariance needs event_size=2; received {event_size!r}")
 
     @property
     def params_size(self) -> int:  # type: ignore[override]
         """The number of activations that one distribution takes."""
         size = self.event_size
         scales = 1 if self.structure == "spherical" else size
-        return size + scales + (size * (size - 1) // 2 if self.structure == "full" else 0)
+        return size + scales + (size * (size - 1) // 2 if self._is_correlated else 0)
 
     @property
-    def structure(self) -> str:
+    def structure(self) -> CovarianceType:
         """The covariance's structure, as given to the constructor."""
         return dict(self._config)["covariance"]
 
+    @property
+    def _is_correlated(self) -> bool:
+        return self.structure in ("full", "bivariate")
+
     def _split(self, xp: Any, params: Any) -> tuple[Any, Any, Any]:
-        """Return means `(*batch, D)`, log scales `(*batch, D)` and coefficients."""
+        """Return means `(*batch, D)`, log (conditional) scales `(*batch, D)` and coefficients."""
         size = self.event_size
         scales_end = size + (1 if self.structure == "spherical" else size)
         log_sigma = log_scale(xp, params[..., size:scales_end], self.scale, self.min_scale)
-        mean = params[..., :size]
-        return mean, xp.broadcast_to(log_sigma, xp.shape(mean)), params[..., scales_end:]
+        mean, coefficients = params[..., :size], params[..., scales_end:]
+        if self.structure == "spherical":
+            log_sigma = xp.broadcast_to(log_sigma, xp.shape(mean))
+        elif self.structure == "bivariate":
+            a = xp.clip(coefficients, -LARGEST_RHO_ACTIVATION, LARGEST_RHO_ACTIVATION)
+            # log cosh(a), without overflow.
+            log_cosh = softplus(xp, -2 * a) + a - math.log(2)
+            log_sigma = xp.concatenate([log_sigma[..., :1], log_sigma[..., 1:] - log_cosh], axis=-1)
+            coefficients = 0.5 * (xp.exp(a) - xp.exp(-a))
+        return mean, log_sigma, coefficients
 
-    def log_prob(self, params: Array, y: Array) -> Array:
-        """Return log N(y; mean, covariance), `(*batch,)`."""
-        xp, params, y = self._read(params, y)
+    def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         mean, log_sigma, coefficients = self._split(xp, params)
         z = (y - mean) * xp.exp(-log_sigma)
-        if self.structure == "full":
-            z = _whiten(xp, coefficients, z)
+        if self._is_correlated:
+            z = whiten(xp, coefficients, z)
         z = xp.clip(z, -LARGEST_Z, LARGEST_Z)
         return (
-            -0.5 * xp.sum(xp.square(z), axis=-1)
-            - xp.sum(log_sigma, axis=-1)
-            - 0.5 * self.event_size * math.log(2 * math.pi)
+            -0.5 * xp.sum(xp.square(z), axis=-1) - xp.sum(log_sigma, axis=-1) - self.event_size * HALF_LOG_2PI
         )
 
-    def sample(self, params: Array, seed: Any = None) -> Array:
-        """Draw one event for each row, reparameterised: gradients flow into `params`."""
-        xp, params = self._read(keras.ops.convert_to_tensor(params))
-        mean, log_sigma, coefficients = self._split(xp, params)
-        noise = keras.random.normal(xp.shape(mean), dtype=mean.dtype, seed=split_seed(seed, 1)[0])
-        if self.structure == "full":
-            noise = _colour(xp, coefficients, noise)
-        return mean + xp.exp(log_sigma) * noise
+    def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        return xp.sum(self._log_intervals(xp, params, lower, upper, upper - lower), axis=-1)
 
-    def mean(self, params: Array) -> Array:
-        """Return the mean, `(*batch, event_size)`."""
-        xp, params = self._read(params)
+    def _log_intervals(self, xp: Any, params: Any, lower: Any, upper: Any, width: Any) -> Any:
+        """Return each dimension's log probability, or its log density where the width is 0."""
+        if self._is_correlated and self.event_size > 1:
+            raise self._cannot("log_prob of an interval", "diagonal covariance")
+        mean, log_sigma, _ = self._split(xp, params)
+        lower, upper, width = (bounded(xp, bound) for bound in (lower, upper, width))
+        inverse = xp.exp(-log_sigma)
+        low, high = (lower - mean) * inverse, (upper - mean) * inverse
+        z = xp.clip(xp.where(width == 0, low, 0.0), -LARGEST_Z, LARGEST_Z)
+        density = -0.5 * xp.square(z) - log_sigma - HALF_LOG_2PI
+        return xp.where(width == 0, density, log_ndtr_interval(xp, low, high, width * inverse))
+
+    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
+        ops = keras.ops
+        mean, log_sigma, coefficients = self._split(ops, params)
+        noise = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=split_seed(seed, 1)[0])
+        if self._is_correlated:
+            noise = colour(ops, coefficients, noise)
+        return mean + ops.exp(log_sigma) * (noise * for_one(sampler).scale)
+
+    def _mean(self, xp: Any, params: Any) -> Any:
         return xp.copy(params[..., : self.event_size])
 
-    def variance(self, params: Array) -> Array:
-        """Return the marginal variances, `(*batch, event_size)`."""
-        xp, params = self._read(params)
+    def _variance(self, xp: Any, params: Any) -> Any:
         _, log_sigma, coefficients = self._split(xp, params)
         variance = xp.exp(2 * log_sigma)
-        if self.structure == "full":
+        if self._is_correlated:
             variance = variance * xp.sum(xp.square(self._inverse(xp, coefficients)), axis=-2)
         return variance
 
-    def covariance(self, params: Array) -> Array:
-        """Return the covariance matrix, `(*batch, event_size, event_size)`."""
-        xp, params = self._read(params)
+    def _covariance(self, xp: Any, params: Any) -> Any:
         _, log_sigma, coefficients = self._split(xp, params)
         sigma = xp.exp(log_sigma)
         correlation = xp.eye(self.event_size, dtype=params.dtype)
-        if self.structure == "full":
+        if self._is_correlated:
             inverse = self._inverse(xp, coefficients)
             correlation = xp.matmul(xp.swapaxes(inverse, -1, -2), inverse)
         return sigma[..., :, None] * correlation * sigma[..., None, :]
@@ -145,60 +177,80 @@ class Normal(Family):
         size = self.event_size
         unit = xp.eye(size, dtype=coefficients.dtype)
         noise = xp.broadcast_to(unit, (*xp.shape(coefficients)[:-1], size, size))
-        return _colour(xp, coefficients[..., None, :], noise)
+        return colour(xp, coefficients[..., None, :], noise)
 
-    def cdf(self, params: Array, y: Array) -> Array:
-        """Return the distribution function of a one-dimensional normal, `(*batch,)`."""
-        return self._tail("cdf", params, y, sign=-1)
+    def _entropy(self, xp: Any, params: Any) -> Any:
+        _, log_sigma, _ = self._split(xp, params)
+        return xp.sum(log_sigma, axis=-1) + self.event_size * (0.5 + HALF_LOG_2PI)
 
-    def sf(self, params: Array, y: Array) -> Array:
-        """Return the survival function of a one-dimensional normal, `(*batch,)`."""
-        return self._tail("sf", params, y, sign=1)
+    def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        return modes.of_normals(log_weights, *self._moments(components))
 
-    def _tail(self, method: str, params: Array, y: Array, sign: int) -> Array:
-        self._univariate(method)
-        xp, params, y = self._read(params, y)
+    def _moments(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means `(*batch, D)` and precision matrices `(*batch, D, D)`."""
+        mean, log_sigma, coefficients = self._split(host, params)
+        columns = np.eye(self.event_size) * np.exp(-log_sigma)[..., None]
+        if self._is_correlated:
+            columns = whiten(host, coefficients[..., None, :], columns)
+        return mean, columns @ np.swapaxes(columns, -1, -2)
+
+    def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
+        return self._tail(xp, params, y, sign=-1)
+
+    def _sf(self, xp: Any, params: Any, y: Any) -> Any:
+        return self._tail(xp, params, y, sign=1)
+
+    def _tail(self, xp: Any, params: Any, y: Any, sign: int) -> Any:
         mean, log_sigma, _ = self._split(xp, params)
         z = (y - mean) * xp.exp(-log_sigma)
-        return 0.5 * xp.erfc(sign * z[..., 0] / math.sqrt(2))
+        return 0.5 * xp.erfc(sign / math.sqrt(2) * z[..., 0])
 
-    def quantile(self, params: Array, q: Array) -> np.ndarray:
-        """Return the quantile of a one-dimensional normal, `(*batch, 1)`, in float64."""
-        return self._inverse_tail("quantile", params, q, sign=-1)
+    def _quantile(self, params: np.ndarray, q: np.ndarray, upper: bool) -> np.ndarray:
+        mean, log_sigma, _ = self._split(host, params)
+        sign = 1 if upper else -1
+        return mean[..., 0] + np.exp(log_sigma[..., 0]) * (sign * math.sqrt(2) * erfcinv(2 * q))
 
-    def isf(self, params: Array, q: Array) -> np.ndarray:
-        """Return the inverse survival function of a one-dimensional normal, `(*batch, 1)`, in float64."""
-        return self._inverse_tail("isf", params, q, sign=1)
+    def marginal(self, params: Array, dims: int | Sequence[int]) -> Distribution:
+        """Return the normal of some dimensions: the rows and columns of mean and covariance."""
+        _, params = self._read(host.as_array(params))
+        kept = dimensions("dims", dims, self.event_size)
+        return self._from_moments(self.mean(params)[..., kept], self._root(params)[..., kept, :])
 
-    def _inverse_tail(self, method: str, params: Array, q: Array, sign: int) -> np.ndarray:
-        self._univariate(method)
-        xp, params = self._read(as_array(params))
-        mean, log_sigma, _ = self._split(xp, params)
-        return mean + np.exp(log_sigma) * (sign * math.sqrt(2) * erfcinv(2 * as_array(q)))[..., None]
+    def condition(self, params: Array, dims: int | Sequence[int], values: Array) -> Distribution:
+        r"""Return the normal of the other dimensions given `values` of some.
 
+        $$\mu_{a|b} = \mu_a + \Sigma_{ab} \Sigma_{bb}^{-1} (y_b - \mu_b), \qquad
+          \Sigma_{a|b} = \Sigma_{aa} - \Sigma_{ab} \Sigma_{bb}^{-1} \Sigma_{ba}$$
 
-def _floor(value: Any) -> float:
-    if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"min_scale must be a finite number, 0 or more; received {value!r}")
-    return float(value)
+        computed by an orthogonal factorisation, in which no covariance is squared or subtracted.
+        """
+        _, params = self._read(host.as_array(params))
+        known, rest, values = observed(dims, values, self.event_size)
+        mean, root = self.mean(params), self._root(params)
+        given = values - mean[..., known]
+        # Rows of the root are dimensions. Rotate it so that only the first len(known) sources of noise
+        # reach the known dimensions: those are then determined, the others are what remains.
+        rotation, triangle = np.linalg.qr(np.swapaxes(root[..., known, :], -1, -2), mode="complete")
+        triangle = np.swapaxes(triangle[..., : len(known), :], -1, -2)
+        source = np.linalg.solve(triangle, given[..., None])
+        rotated = root[..., rest, :] @ rotation
+        explained, left = rotated[..., : len(known)], rotated[..., len(known) :]
+        return self._from_moments(mean[..., rest] + (explained @ source)[..., 0], left)
 
+    def _root(self, params: np.ndarray) -> np.ndarray:
+        """Return L with covariance L L^T, `(*batch, D, D)`."""
+        _, log_sigma, coefficients = self._split(host, params)
+        root = (
+            np.swapaxes(self._inverse(host, coefficients), -1, -2)
+            if self._is_correlated
+            else np.eye(self.event_size)
+        )
+        return np.exp(log_sigma)[..., None] * root
 
-def _whiten(xp: Any, coefficients: Any, u: Any) -> Any:
-    """Return z with z_i = u_i - sum over j < i of phi_ij u_j."""
-    rows, start = [u[..., :1]], 0
-    for i in range(1, u.shape[-1]):
-        phi = coefficients[..., start : start + i]
-        rows.append(u[..., i : i + 1] - xp.sum(phi * u[..., :i], axis=-1, keepdims=True))
-        start += i
-    return xp.concatenate(rows, axis=-1)
-
-
-def _colour(xp: Any, coefficients: Any, z: Any) -> Any:
-    """Return u with u_i = z_i + sum over j < i of phi_ij u_j: the inverse of `_whiten`."""
-    u, start = z[..., :1], 0
-    for i in range(1, z.shape[-1]):
-        phi = coefficients[..., start : start + i]
-        row = z[..., i : i + 1] + xp.sum(phi * u, axis=-1, keepdims=True)
-        u = xp.concatenate([u, row], axis=-1)
-        start += i
-    return u
+    def _from_moments(self, mean: np.ndarray, root: np.ndarray) -> Distribution:
+        """Return the normal with this mean and a covariance of `root @ root.T`, in full form."""
+        family = Normal(mean.shape[-1], "full" if self._is_correlated else "diagonal", scale="exp")
+        log_sigma, coefficients = coefficients_of(root)
+        parts = [mean, log_sigma, coefficients][: 3 if self._is_correlated else 2]
+        shape = np.broadcast_shapes(*(part.shape[:-1] for part in parts))
+        return family(np.concatenate([np.broadcast_to(p, (*shape, p.shape[-1])) for p in parts], axis=-1))

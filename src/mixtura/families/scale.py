@@ -3,6 +3,8 @@
 import math
 from typing import Any, Literal, get_args
 
+from mixtura.families.special import softplus
+
 ScaleActivation = Literal["elu", "softplus", "exp"]
 SCALE_ACTIVATIONS = get_args(ScaleActivation)
 
@@ -38,7 +40,7 @@ def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
         # Below -15 the series' error, exp(2a), is under 1e-13, and log(softplus) would underflow to log(0).
         low = xp.minimum(activation, -15.0)
         value = xp.where(
-            activation < -15.0, low - 0.5 * xp.exp(low), xp.log(xp.softplus(xp.maximum(activation, -15.0)))
+            activation < -15.0, low - 0.5 * xp.exp(low), xp.log(softplus(xp, xp.maximum(activation, -15.0)))
         )
     else:
         value = activation

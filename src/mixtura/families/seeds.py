@@ -1,9 +1,11 @@
-"""One seed in, several independent ones out, on every backend."""
+"""One seed in, several independent ones out, on every backend; and choices made with them."""
 
+from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from mixtura.families import host
 
@@ -30,3 +32,24 @@ def split_seed(seed: Any, count: int) -> list[Any]:
     import jax  # only JAX has keys
 
     return list(jax.random.split(seed, count))
+
+
+def choose(logits: Any, temperature: Any, seed: Any) -> Any:
+    """Draw an index below K for each row of `logits` `(*batch, K)` with probabilities softmax(logits / t).
+
+    At temperature 0 the largest logit wins; equal ones are drawn with equal probability.
+    """
+    # Inverting the cumulative weights takes one uniform number a row, where Gumbel noise would take K.
+    # Dividing by the last makes it exactly 1, so that a component of weight zero is never drawn.
+    weights = ops.exp(ops.log_softmax(tempered(logits, temperature), axis=-1))
+    cumulative = ops.cumsum(weights, axis=-1)
+    cumulative = cumulative[..., :-1] / cumulative[..., -1:]
+    uniform = keras.random.uniform((*ops.shape(logits)[:-1], 1), dtype=logits.dtype, seed=seed)
+    return ops.sum(ops.cast(uniform >= cumulative, "int32"), axis=-1)
+
+
+def tempered(logits: Any, temperature: Any) -> Any:
+    """Return logits / temperature, less their largest; 0 leaves the largest and makes the others -inf."""
+    if isinstance(temperature, Real) and temperature == 1:
+        return logits
+    return (logits - ops.max(logits, axis=-1, keepdims=True)) / ops.maximum(temperature, 1e-30)

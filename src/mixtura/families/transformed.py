@@ -1,0 +1,150 @@
+"""What log-normal and logit-normal have in common: a normal seen through an increasing function."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mixtura.families import host, modes
+from mixtura.families.base import Array, Family
+from mixtura.families.checks import observed
+from mixtura.families.normal import Normal
+from mixtura.families.special import AS_GOOD_AS_INFINITE, log_zero
+from mixtura.sampling import Samplers
+
+if TYPE_CHECKING:
+    from mixtura.families.distribution import Distribution
+
+
+class TransformedNormal(Family):
+    r"""The distribution of $y = g(x)$, $x$ normal, $g$ increasing and elementwise.
+
+    $$\log p(y) = \log N\bigl(g^{-1}(y); \mu, \Sigma\bigr) - \sum_d \log g'(x_d)$$
+
+    A subclass calls `_transform` in its constructor and says what g is by the methods below.
+    """
+
+    _normal: Normal
+    _support: tuple[float, float]
+
+    def _transform(self, normal: Normal, low: float, high: float) -> None:
+        object.__setattr__(self, "_normal", normal)
+        object.__setattr__(self, "_support", (low, high))
+
+    # ------------------------------------------------------------------ what a subclass writes
+
+    def _outward(self, xp: Any, x: Any) -> Any:
+        """Return g(x)."""
+        raise NotImplementedError
+
+    def _inward(self, xp: Any, y: Any) -> Any:
+        """Return the inverse of g at y inside the support."""
+        raise NotImplementedError
+
+    def _inward_width(self, xp: Any, lower: Any, upper: Any) -> Any:
+        """Return the distance between two y inside the support, in x, without cancellation."""
+        raise NotImplementedError
+
+    def _log_slope(self, xp: Any, x: Any) -> Any:
+        """Return log g'(x) elementwise."""
+        raise NotImplementedError
+
+    def _slope_of_log_slope(self, x: np.ndarray) -> np.ndarray:
+        """Return the derivative of log g'(x) elementwise."""
+        raise NotImplementedError
+
+    def _like(self, normal: Any) -> Family:
+        """Return the same transformation of another normal."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ what follows
+
+    @property
+    def params_size(self) -> int:  # type: ignore[override]
+        """The number of activations that one distribution takes."""
+        return self._normal.params_size
+
+    def _inside(self, xp: Any, y: Any) -> tuple[Any, Any]:
+        """Return where y lies inside the support, and y with a harmless value elsewhere."""
+        low, high = self._support
+        inside = (y > low) & (y < high)
+        return inside, xp.where(inside, y, self._outward(host, np.zeros(())).item())
+
+    def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
+        inside, y = self._inside(xp, y)
+        x = self._inward(xp, y)
+        value = self._normal._log_prob(xp, params, x) - xp.sum(self._log_slope(xp, x), axis=-1)
+        return xp.where(xp.all(inside, axis=-1), value, log_zero(xp))
+
+    def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        low, high = self._support
+        lower_inside, lower_ = self._inside(xp, lower)
+        upper_inside, upper_ = self._inside(xp, upper)
+        width = xp.where(
+            lower == upper,
+            0.0,
+            xp.where(
+                lower_inside & upper_inside, self._inward_width(xp, lower_, upper_), AS_GOOD_AS_INFINITE
+            ),
+        )
+        x = self._inward(xp, lower_)
+        start = xp.where(lower_inside, x, -AS_GOOD_AS_INFINITE)
+        end = xp.where(upper_inside, self._inward(xp, upper_), AS_GOOD_AS_INFINITE)
+        values = self._normal._log_intervals(xp, params, start, end, width)
+        values = values - xp.where(width == 0, self._log_slope(xp, x), 0.0)
+        impossible = (upper <= low) | (lower >= high)
+        return xp.sum(xp.where(impossible, log_zero(xp), values), axis=-1)
+
+    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
+        from keras import ops
+
+        return self._outward(ops, self._normal._sample(params, seed, sampler))
+
+    def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
+        return self._tail(xp, "_cdf", params, y, below=0.0)
+
+    def _sf(self, xp: Any, params: Any, y: Any) -> Any:
+        return self._tail(xp, "_sf", params, y, below=1.0)
+
+    def _tail(self, xp: Any, method: str, params: Any, y: Any, below: float) -> Any:
+        low, high = self._support
+        value = getattr(self._normal, method)(xp, params, self._inward(xp, self._inside(xp, y)[1]))
+        value = xp.where(y[..., 0] <= low, below, value)
+        return xp.where(y[..., 0] >= high, 1 - below, value)
+
+    def _quantile(self, params: np.ndarray, q: np.ndarray, upper: bool) -> np.ndarray:
+        return self._outward(host, self._normal._quantile(params, q, upper))
+
+    def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        mean, precision = self._normal._moments(components)
+        variance = self._normal._variance(host, components)
+        size = self.event_size
+        # A component's maxima lie within a variance of its mean, towards where g is flat.
+        corners = (
+            itertools.product([-1, 0, 1], repeat=size) if size <= 3 else np.eye(3)[:, :1] * np.ones(size)
+        )
+        starts = mean[:, :, None] + variance[:, :, None] * np.array(list(corners), dtype=float)
+        starts = np.clip(starts, mean[:, :, None] - 40, mean[:, :, None] + 40)
+
+        def log_slope(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return self._log_slope(host, x).sum(axis=-1), -self._slope_of_log_slope(x)
+
+        x = modes.of_normals(log_weights, mean, precision, starts.reshape(len(mean), -1, size), log_slope)
+        return self._outward(host, x)
+
+    def marginal(self, params: Array, dims: int | Sequence[int]) -> Distribution:
+        """Return the distribution of some dimensions."""
+        inner = self._normal.marginal(params, dims)
+        return self._like(inner.family)(inner.params)
+
+    def condition(self, params: Array, dims: int | Sequence[int], values: Array) -> Distribution:
+        """Return the distribution of the other dimensions given values of some, inside the support."""
+        known, _, values = observed(dims, values, self.event_size)
+        inside, values = self._inside(host, values)
+        if not inside.all():
+            raise ValueError(f"values must lie inside the support {self._support} of {self!r}")
+        inner = self._normal.condition(params, known, self._inward(host, values))
+        return self._like(inner.family)(inner.params)

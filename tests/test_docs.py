@@ -21,3 +21,14 @@ def test_the_readmes_python_runs(capsys):
     exec(code.replace("epochs=200", "epochs=1"), names)
     assert names["p"].sample(2, seed=0).shape == (2, 3000, 1)
     assert names["model"].count_params() == 510
+
+
+@pytest.mark.parametrize("page", ["families.md", "negative-log-likelihood.md"])
+def test_the_python_of_a_page_prints_what_the_page_says(page, capsys):
+    text = (ROOT / "docs" / page).read_text()
+    names = {}
+    for code, printed in re.findall(r"```python\n(.*?)```(?:\s*```\n(.*?)```)?", text, flags=re.DOTALL):
+        exec(code, names)
+        out = capsys.readouterr().out
+        if printed:
+            assert out == printed

@@ -35,7 +35,6 @@ class DistributionMetric(keras.metrics.MeanMetricWrapper):
     def __init__(self, family: Family, name: str | None = None, dtype: Any = None) -> None:
         self.family = a_family("family", family)
         super().__init__(self._values, name=name, dtype=dtype)
-        self._direction = "down"
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """Return one value for each row (and step), `(*batch,)`."""
@@ -76,6 +75,11 @@ class NegativeLogLikelihood(DistributionMetric):
         0.9189
     """
 
+    _direction = "down"
+
+    def __init__(self, family: Family, name: str = "negative_log_likelihood", dtype: Any = None) -> None:
+        super().__init__(family, name, dtype)
+
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """Return -log p(y)."""
         return -self.family.log_prob(y_pred, y_true)
@@ -84,6 +88,11 @@ class NegativeLogLikelihood(DistributionMetric):
 @keras.saving.register_keras_serializable(package="mixtura")
 class BitsPerDimension(DistributionMetric):
     """The mean of -log2 p(y), divided by the event's size."""
+
+    _direction = "down"
+
+    def __init__(self, family: Family, name: str = "bits_per_dimension", dtype: Any = None) -> None:
+        super().__init__(family, name, dtype)
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """Return -log2 p(y) / event_size."""
@@ -98,6 +107,8 @@ class CRPS(DistributionMetric):
         NotImplementedError: for other families, or events of several dimensions; `mixtura.scores` has those.
     """
 
+    _direction = "down"
+
     def __init__(self, family: Family, name: str = "crps", dtype: Any = None) -> None:
         super().__init__(family, name, dtype)
         if family.event_size != 1 or not is_mixture_of_normals(family):
@@ -108,7 +119,8 @@ class CRPS(DistributionMetric):
 
     def values(self, y_true: Any, y_pred: Any) -> Any:
         """Return the CRPS."""
-        return crps_of_normals(ops, self.family, y_pred, y_true)
+        xp, params, y = self.family._read(y_pred, y_true)
+        return crps_of_normals(xp, self.family, params, y)
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -120,14 +132,22 @@ class IntervalCoverage(DistributionMetric):
         level: the interval's probability, between 0 and 1.
         name: as in every Keras metric.
         dtype: as in every Keras metric.
+
+    Raises:
+        ValueError: if `level` is not between 0 and 1.
+        NotImplementedError: for events of several dimensions, or discrete ones.
     """
 
     def __init__(
-        self, family: Family, level: float = 0.9, name: str | None = None, dtype: Any = None
+        self, family: Family, level: float = 0.9, name: str = "interval_coverage", dtype: Any = None
     ) -> None:
         super().__init__(family, name, dtype)
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1; received {level!r}")
+        if family.event_size != 1 or not family.is_continuous:
+            raise NotImplementedError(
+                f"interval coverage is for one-dimensional continuous events; received {family!r}"
+            )
         self.level = level
 
     def values(self, y_true: Any, y_pred: Any) -> Any:

@@ -10,8 +10,20 @@ from typing import Any
 
 
 def _check(name: str, value: Any) -> None:
-    if isinstance(value, Real) and not (math.isfinite(value) and float(value) >= 0):
+    if isinstance(value, Real):
+        valid = math.isfinite(value) and float(value) >= 0
+    else:
+        valid = len(getattr(value, "shape", "none")) == 0  # a scalar tensor
+    if not valid:
         raise ValueError(f"{name} must be a finite number, 0 or more; received {value!r}")
+
+
+def _root(value: Any) -> Any:
+    if isinstance(value, Real):
+        return math.sqrt(value)
+    from keras import ops  # takes seconds to import
+
+    return ops.sqrt(value)
 
 
 @dataclass(frozen=True)
@@ -63,13 +75,13 @@ class Sampler:
     def keras_mdn(cls, temp: float = 1.0, sigma_temp: float = 1.0) -> Sampler:
         """Divide the logits by `temp` and multiply the variance by `sigma_temp`."""
         _check("sigma_temp", sigma_temp)
-        return cls(temp, math.sqrt(sigma_temp))
+        return cls(temp, _root(sigma_temp))
 
     @classmethod
     def graves(cls, bias: float) -> Sampler:
         """Draw neater samples: logits times 1 + `bias`, scales times exp(-`bias`)."""
         _check("bias", bias)
-        return cls(1 / (1 + bias), math.exp(-bias))
+        return cls(1 / (1 + bias), math.e**-bias)
 
     @classmethod
     def kanji(cls, T: float) -> Sampler:
@@ -80,7 +92,7 @@ class Sampler:
     def sketch_rnn(cls, tau: float) -> Sampler:
         """Divide all logits by `tau` and multiply the variance by it, as in the paper."""
         _check("tau", tau)
-        return cls(tau, math.sqrt(tau), tau)
+        return cls(tau, _root(tau), tau)
 
     @classmethod
     def magenta(cls, tau: float) -> Sampler:
@@ -91,7 +103,7 @@ class Sampler:
     def magenta_js(cls, tau: float) -> Sampler:
         """Divide all logits by (1 + `tau`) / 2 and multiply the variance by `tau`."""
         _check("tau", tau)
-        return cls((1 + tau) / 2, math.sqrt(tau), (1 + tau) / 2)
+        return cls((1 + tau) / 2, _root(tau), (1 + tau) / 2)
 
     @classmethod
     def robojam(cls, temp: float = 1.0, sigma_temp: float = 1.0) -> Sampler:
@@ -102,7 +114,7 @@ class Sampler:
     def world_models(cls, tau: float) -> Sampler:
         """Divide the logits by `tau`, multiply the variance by it; discrete parts are thresholded."""
         _check("tau", tau)
-        return cls(tau, math.sqrt(tau), 0.0)
+        return cls(tau, _root(tau), 0.0)
 
     @classmethod
     def greedy(cls) -> Sampler:
@@ -146,4 +158,6 @@ def for_one(sampler: Samplers) -> Sampler:
     """Return a sampler that is not a mapping, or raise: only a `Joint` has parts to name."""
     if isinstance(sampler, Sampler):
         return sampler
-    raise TypeError(f"a mapping of samplers is for the parts of a Joint; received {dict(sampler)!r}")
+    if isinstance(sampler, Mapping):
+        raise TypeError(f"a mapping of samplers is for the parts of a Joint; received {dict(sampler)!r}")
+    raise TypeError(f"sampler must be a mixtura Sampler; received {sampler!r}")

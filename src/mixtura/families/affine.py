@@ -11,6 +11,7 @@ from keras import ops
 
 from mixtura.families.base import Array, Family, a_family
 from mixtura.families.checks import dimensions, observed
+from mixtura.families.draws import Draws
 from mixtura.families.host import is_tensor
 from mixtura.sampling import Samplers
 
@@ -98,8 +99,8 @@ class Affine(Family):
         log_scale = xp.log(self._units(lower)[1])
         return value - xp.sum(xp.where(lower == upper, log_scale, 0.0), axis=-1)
 
-    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
-        return self._outward(self.family._sample(params, seed, sampler))
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
+        return self._outward(self.family._sample(xp, params, source, sampler, draws))
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return self._outward(self.family._mean(xp, params))

@@ -11,7 +11,8 @@ import numpy as np
 from keras import ops
 
 from mixtura.families import host
-from mixtura.sampling import Sampler, Samplers, resolve
+from mixtura.families.draws import ArrayDraws, Draws, TensorDraws
+from mixtura.sampling import Samplers, resolve
 
 if TYPE_CHECKING:
     from mixtura.families.distribution import Distribution
@@ -136,8 +137,9 @@ class Family:
         sampler: Samplers | None = None,
         temperature: float | None = None,
     ) -> Array:
-        """Draw one event for each row of `params`, `(*batch, event_size)`, as a tensor.
+        """Draw one event for each row of `params`, `(*batch, event_size)`.
 
+        Tensors are drawn by the backend; arrays by NumPy, the same on every backend for the same seed.
         Gradients flow into `params` for `Normal`, `Laplace`, `LogNormal` and `LogitNormal`, and for their
         one-dimensional mixtures (by implicit reparameterisation). Other draws have a gradient of zero.
 
@@ -148,8 +150,9 @@ class Family:
                 parts left out are drawn as they are.
             temperature: short for `Sampler.sketch_rnn(temperature)`.
         """
-        _, params = self._read(ops.convert_to_tensor(params))
-        return self._sample(params, seed, resolve(sampler, temperature))
+        xp, params = self._read(params)
+        source: Draws = ArrayDraws(seed) if xp is host else TensorDraws(seed)
+        return self._sample(xp, params, source, resolve(sampler, temperature), ())
 
     # ------------------------------------------------------------------ moments
 
@@ -178,7 +181,7 @@ class Family:
 
         For a mixture: the best of the maxima reached by ascent from all component centres.
         """
-        xp, params = self._read(host.as_array(params))
+        _, params = self._read(host.as_array(params))
         rows = params.reshape(-1, 1, self.params_size)
         return self._mixture_mode(np.zeros(rows.shape[:2]), rows).reshape(*params.shape[:-1], self.event_size)
 
@@ -258,7 +261,8 @@ class Family:
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
         raise self._cannot("log_prob of an interval", "a family whose dimensions are independent")
 
-    def _sample(self, params: Any, seed: Any, sampler: Sampler | Samplers) -> Any:
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
+        """Return events `(*draws, *batch, event_size)`."""
         raise self._cannot("sample", "a family that can be sampled")
 
     def _mean(self, xp: Any, params: Any) -> Any:
@@ -318,9 +322,9 @@ class Family:
         given = (params, *events)
         tensors = [value for value in given if host.is_tensor(value)]
         if tensors:
-            dtype = keras.backend.result_type(
-                *(keras.backend.standardize_dtype(t.dtype) for t in tensors), "float32"
-            )
+            # Not Keras's result_type, which makes float32 of float64 on JAX and PyTorch.
+            wide = any(keras.backend.standardize_dtype(t.dtype) == "float64" for t in tensors)
+            dtype = "float64" if wide else "float32"
             given = tuple(ops.convert_to_tensor(value, dtype=dtype) for value in given)
         else:
             given = tuple(host.as_array(value) for value in given)

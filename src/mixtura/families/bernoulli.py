@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from mixtura.families import host
 from mixtura.families.base import Family
 from mixtura.families.checks import positive_int
-from mixtura.families.seeds import choose, split_seed
+from mixtura.families.draws import Draws
 from mixtura.families.special import log_zero, softplus
 from mixtura.sampling import Samplers, for_one
 
@@ -52,17 +52,18 @@ class Bernoulli(Family):
         return -xp.sum(y * softplus(xp, -params) + (1 - y) * softplus(xp, params), axis=-1)
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
-        log_masses = [
-            xp.where((lower < value) & (value <= upper), -softplus(xp, sign * params), log_zero(xp))
-            for value, sign in ((0, 1), (1, -1))
-        ]
-        observed = -(lower * softplus(xp, -params) + (1 - lower) * softplus(xp, params))
-        return xp.sum(xp.where(lower == upper, observed, xp.logaddexp(*log_masses)), axis=-1)
+        holds_0, holds_1 = ((lower < value) & (value <= upper) for value in (0, 1))
+        log_0, log_1 = -softplus(xp, params), -softplus(xp, -params)
+        value = xp.where(holds_0, log_0, xp.where(holds_1, log_1, log_zero(xp)))
+        value = xp.where(holds_0 & holds_1, 0.0, value)
+        observed = (lower == upper) & (xp.absolute(lower) < math.inf)
+        y = xp.where(observed, lower, 0.0)  # infinity times 0 would be NaN
+        return xp.sum(xp.where(observed, y * log_1 + (1 - y) * log_0, value), axis=-1)
 
-    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         # With the logit of an opposing 0, temperature 0 decides by the sign and a tie by the coin.
-        pairs = ops.stack([ops.zeros_like(params), params], axis=-1)
-        return ops.cast(choose(pairs, for_one(sampler).discrete, split_seed(seed, 1)[0]), params.dtype)
+        pairs = xp.stack([xp.zeros_like(params), params], axis=-1)
+        return xp.cast(source.choose(draws, pairs, for_one(sampler).discrete), params.dtype)
 
     def _probability(self, xp: Any, params: Any) -> Any:
         return xp.exp(-softplus(xp, -params))
@@ -84,7 +85,8 @@ class Bernoulli(Family):
         return (np.sum(weights * self._probability(host, components), axis=1) > 0.5).astype(float)
 
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
-        return 1 - self._sf(xp, params, y)
+        below = xp.where(y < 1, self._probability(xp, -params), 1.0)
+        return xp.where(y < 0, 0.0, below)[..., 0]
 
     def _sf(self, xp: Any, params: Any, y: Any) -> Any:
         above = xp.where(y < 1, self._probability(xp, params), 0.0)

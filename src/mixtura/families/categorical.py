@@ -6,12 +6,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from mixtura.families import host
 from mixtura.families.base import Family
 from mixtura.families.checks import positive_int
-from mixtura.families.seeds import choose, split_seed
+from mixtura.families.draws import Draws
 from mixtura.families.special import log_zero
 from mixtura.sampling import Samplers, for_one
 
@@ -65,7 +64,8 @@ class Categorical(Family):
 
     def _log_probabilities(self, xp: Any, params: Any) -> Any:
         # Not -inf where a logit is: times a y of 0 that would be NaN.
-        return xp.maximum(xp.log_softmax(params, axis=-1), IMPOSSIBLE)
+        value = xp.log_softmax(params, axis=-1)
+        return xp.where(value > IMPOSSIBLE, value, IMPOSSIBLE)
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
         one_hot = xp.eye(self.num_classes, dtype=params.dtype)
@@ -74,9 +74,9 @@ class Categorical(Family):
         log_masses = xp.where(xp.all(inside, axis=-1), self._log_probabilities(xp, params), log_zero(xp))
         return xp.logsumexp(log_masses, axis=-1)
 
-    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
-        chosen = choose(params, for_one(sampler).discrete, split_seed(seed, 1)[0])
-        return ops.one_hot(chosen, self.num_classes, dtype=params.dtype)
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
+        chosen = source.choose(draws, params, for_one(sampler).discrete)
+        return xp.one_hot(chosen, self.num_classes, dtype=params.dtype)
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return xp.exp(xp.log_softmax(params, axis=-1))

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from keras import ops
 
+from mixtura.families import host
 from mixtura.families.base import Family, probabilities
+from mixtura.families.draws import ArrayDraws
 from mixtura.families.host import as_array
-from mixtura.families.seeds import split_seed
-from mixtura.sampling import Samplers
+from mixtura.sampling import Samplers, resolve
 
-# Samples are drawn in pieces of about this many parameters, so that memory does not grow with
-# (number of samples) x (number of parameters).
-PIECE = 2**22
+# Samples are drawn in pieces of about this many numbers, so that memory holds little beside the result.
+PIECE = 2**20
 
 
 class Distribution:
     """A batch of distributions: a family's methods with the parameters bound.
 
-    Everything but sampling is computed with NumPy in float64, whatever the network computed in.
+    Everything is computed with NumPy in float64, whatever the network computed in, and samples too are the
+    same on every backend.
 
     Args:
         family: how the parameters are read.
@@ -106,14 +107,13 @@ class Distribution:
         """
         if isinstance(n, bool) or not hasattr(n, "__index__") or n < 0:
             raise ValueError(f"n must be a whole number, 0 or more; received {n!r}")
-        piece = max(1, min(n, PIECE // max(1, self.params.size)))
-        params = ops.convert_to_tensor(self.params, dtype="float32")
-        tiled = ops.broadcast_to(params, (piece, *self.params.shape))
+        rows = max(1, math.prod(self.batch_shape))
+        piece = max(1, PIECE // (rows * (self.event_size + self.family.params_size)))
+        source, sampler = ArrayDraws(seed), resolve(sampler, temperature)
         out = np.empty((n, *self.batch_shape, self.event_size))
-        starts = range(0, n, piece)
-        for start, piece_seed in zip(starts, split_seed(seed, len(starts)), strict=True):
-            drawn = ops.convert_to_numpy(self.family.sample(tiled, piece_seed, sampler, temperature))
-            out[start : start + piece] = drawn[: n - start]
+        for start in range(0, n, piece):
+            draws = (min(piece, n - start),)
+            out[start : start + piece] = self.family._sample(host, self.params, source, sampler, draws)
         return out
 
     # ------------------------------------------------------------------ moments

@@ -5,6 +5,7 @@ generation, and on arrays through this module, where people look at predictions:
 nothing to compile. The names and their meaning are those of `keras.ops`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,20 @@ from numpy import (
     log1p,
     logaddexp,
     matmul,
+    max,
     maximum,
     minimum,
     ones_like,
     reshape,
     shape,
+    sign,
     sort,
     sqrt,
     square,
+    stack,
     sum,
     swapaxes,
+    take_along_axis,
     where,
     zeros_like,
 )
@@ -42,6 +47,7 @@ __all__ = [
     "all",
     "argmax",
     "broadcast_to",
+    "cast",
     "clip",
     "concatenate",
     "copy",
@@ -56,20 +62,35 @@ __all__ = [
     "logaddexp",
     "logsumexp",
     "matmul",
+    "max",
     "maximum",
     "minimum",
+    "one_hot",
     "ones_like",
     "relu",
     "reshape",
     "shape",
+    "sign",
     "sort",
     "sqrt",
     "square",
+    "stack",
     "sum",
     "swapaxes",
+    "take_along_axis",
     "where",
     "zeros_like",
 ]
+
+
+def cast(x: np.ndarray, dtype: Any) -> np.ndarray:
+    """Return x as another dtype."""
+    return np.asarray(x).astype(dtype)
+
+
+def one_hot(x: np.ndarray, num_classes: int, dtype: Any) -> np.ndarray:
+    """Return rows of the identity."""
+    return np.eye(num_classes, dtype=dtype)[x]
 
 
 def exp(x: np.ndarray) -> np.ndarray:
@@ -87,6 +108,13 @@ def log(x: np.ndarray) -> np.ndarray:
 def relu(x: np.ndarray) -> np.ndarray:
     """Return max(x, 0)."""
     return maximum(x, 0.0)
+
+
+def in_pieces(f: Callable[..., np.ndarray], numbers_per_row: int, *tables: np.ndarray) -> np.ndarray:
+    """Apply f to tables `(rows, ...)` some rows at a time, so that its work fits into about 64 MB."""
+    rows = 1 + 2**23 // numbers_per_row
+    starts = range(0, len(tables[0]) or 1, rows)
+    return concatenate([f(*(table[start : start + rows] for table in tables)) for start in starts])
 
 
 def is_tensor(value: Any) -> bool:

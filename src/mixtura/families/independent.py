@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from mixtura.families import host
 from mixtura.families.base import Array, Family, a_family
 from mixtura.families.checks import dimensions, observed, positive_int
+from mixtura.families.draws import Draws
 from mixtura.sampling import Samplers
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class Independent(Family):
         rows = (self._copies(xp, values) for values in (params, lower, upper))
         return xp.sum(self.family._log_interval(xp, *rows), axis=-1)
 
-    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
-        return self._joined(ops, self.family._sample(self._copies(ops, params), seed, sampler))
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
+        return self._joined(xp, self.family._sample(xp, self._copies(xp, params), source, sampler, draws))
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return self._joined(xp, self.family._mean(xp, self._copies(xp, params)))

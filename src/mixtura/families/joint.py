@@ -7,11 +7,10 @@ from typing import Any, Self
 
 import keras
 import numpy as np
-from keras import ops
 
 from mixtura.families import host
 from mixtura.families.base import Array, Family, a_family, restored
-from mixtura.families.seeds import split_seed
+from mixtura.families.draws import Draws
 from mixtura.sampling import PLAIN, Samplers
 
 
@@ -131,16 +130,16 @@ class Joint(Family):
             for _, family, place, events in self._slices()
         )
 
-    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         for name in sampler if isinstance(sampler, Mapping) else ():
             if name not in self.names:
                 raise ValueError(f"sampler names the part {name!r}; the parts are {', '.join(self.names)}")
-        seeds = split_seed(seed, len(self._config))
+        sources: list[Any] = source.split(len(self._config))
         drawn = []
-        for (name, family, place, _), part_seed in zip(self._slices(), seeds, strict=True):
+        for (name, family, place, _), own_source in zip(self._slices(), sources, strict=True):
             own = sampler.get(name, PLAIN) if isinstance(sampler, Mapping) else sampler
-            drawn.append(family._sample(params[..., place], part_seed, own))
-        return ops.concatenate(drawn, axis=-1)
+            drawn.append(family._sample(xp, params[..., place], own_source, own, draws))
+        return xp.concatenate(drawn, axis=-1)
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return self._side_by_side(xp, "_mean", params)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from mixtura.families import host, modes
 from mixtura.families.base import Array, Family
 from mixtura.families.checks import dimensions, floor, observed, one_of, positive_int
+from mixtura.families.draws import Draws
 from mixtura.families.scale import SCALE_ACTIVATIONS, ScaleActivation, log_scale
-from mixtura.families.seeds import split_seed
 from mixtura.families.special import LARGEST_Z, bounded, log1mexp, log_zero
 from mixtura.sampling import Samplers, for_one
 
@@ -74,9 +73,10 @@ class Laplace(Family):
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
         location, log_b = self._split(xp, params)
-        width = bounded(xp, upper - lower)
+        lower, upper = bounded(xp, lower), bounded(xp, upper)
+        width = upper - lower
         inverse = xp.exp(-log_b)
-        low, high = ((bounded(xp, end) - location) * inverse for end in (lower, upper))
+        low, high = ((end - location) * inverse for end in (lower, upper))
         low, high = (xp.clip(end, -LARGEST_Z, LARGEST_Z) for end in (low, high))
         density = -xp.absolute(xp.where(width == 0, low, 0.0)) - log_b - math.log(2)
         # Mirrored so that more of the interval lies below the location.
@@ -91,15 +91,13 @@ class Laplace(Family):
         value = xp.where(length > 0, xp.where(below, one_side, across), log_zero(xp))
         return xp.sum(xp.where(width == 0, density, value), axis=-1)
 
-    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
-        location, log_b = self._split(ops, params)
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
+        location, log_b = self._split(xp, params)
         # A uniform number gives size and sign; the ends, where the logarithm is infinite, are left out.
-        uniform = keras.random.uniform(
-            ops.shape(location), -1.0, 1.0, dtype=location.dtype, seed=split_seed(seed, 1)[0]
-        )
-        size = ops.minimum(ops.absolute(uniform), 1 - 2.0**-24)
-        noise = -ops.sign(uniform) * ops.log1p(-size)
-        return location + ops.exp(log_b) * (noise * for_one(sampler).scale)
+        uniform = 2 * source.uniform((*draws, *xp.shape(location)), location) - 1
+        size = xp.minimum(xp.absolute(uniform), 1 - 2.0**-24)
+        noise = -xp.sign(uniform) * xp.log1p(-size)
+        return location + xp.exp(log_b) * (noise * for_one(sampler).scale)
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return xp.copy(params[..., : self.event_size])

@@ -74,11 +74,17 @@ class LogNormal(TransformedNormal):
         return xp.exp(self._normal._mean(xp, params) + 0.5 * self._normal._variance(xp, params))
 
     def _variance(self, xp: Any, params: Any) -> Any:
-        return xp.square(self._mean(xp, params)) * xp.expm1(self._normal._variance(xp, params))
+        variance = self._normal._variance(xp, params)
+        # expm1(v) as exp(v) (1 - exp(-v)), with the large factor in the one exponential.
+        return -xp.exp(2 * (self._normal._mean(xp, params) + variance)) * xp.expm1(-variance)
 
     def _covariance(self, xp: Any, params: Any) -> Any:
-        mean = self._mean(xp, params)
-        return mean[..., :, None] * xp.expm1(self._normal._covariance(xp, params)) * mean[..., None, :]
+        log_mean = self._normal._mean(xp, params) + 0.5 * self._normal._variance(xp, params)
+        covariance = self._normal._covariance(xp, params)
+        positive = covariance > 0
+        large, small = xp.where(positive, covariance, 0.0), xp.where(positive, -covariance, covariance)
+        scale = xp.exp(log_mean[..., :, None] + log_mean[..., None, :] + large)
+        return xp.where(positive, -scale, scale) * xp.expm1(small)
 
     def _entropy(self, xp: Any, params: Any) -> Any:
         return self._normal._entropy(xp, params) + xp.sum(self._normal._mean(xp, params), axis=-1)

@@ -71,7 +71,8 @@ class LogitNormal(TransformedNormal):
 
     def _outward(self, xp: Any, x: Any) -> Any:
         # From the nearer end, so that y keeps its digits there.
-        share = xp.exp(-softplus(xp, xp.absolute(x))) * (self.high - self.low)
+        # (Not the absolute value, whose slope at 0 is 0.)
+        share = xp.exp(-softplus(xp, xp.where(x < 0, -x, x))) * (self.high - self.low)
         return xp.where(x < 0, self.low + share, self.high - share)
 
     def _inward(self, xp: Any, y: Any) -> Any:
@@ -87,22 +88,36 @@ class LogitNormal(TransformedNormal):
     def _slope_of_log_slope(self, x: np.ndarray) -> np.ndarray:
         return -np.tanh(0.5 * x)
 
-    def _expectation(self, xp: Any, f: Any, params: Any) -> Any:
-        sigma = xp.sqrt(self._normal._variance(xp, params))
-        return normal_expectation(xp, f, self._normal._mean(xp, params), sigma)
-
     def _mean(self, xp: Any, params: Any) -> Any:
-        return self._expectation(xp, lambda x: self._outward(xp, x), params)
+        below, share, _ = self._from_nearer_end(xp, params)
+        distance = share * (self.high - self.low)
+        return xp.where(below, self.low + distance, self.high - distance)
 
     def _variance(self, xp: Any, params: Any) -> Any:
-        mean = self._mean(xp, params)[..., None]
-        return self._expectation(xp, lambda x: xp.square(self._outward(xp, x) - mean), params)
+        _, share, expectation = self._from_nearer_end(xp, params)
+        share = share[..., None]
+        variance = expectation(lambda x: xp.square(xp.exp(-softplus(xp, -x)) - share))
+        return variance * (self.high - self.low) ** 2
+
+    def _from_nearer_end(self, xp: Any, params: Any) -> tuple[Any, Any, Any]:
+        """Return where the lower end is nearer, the mean share of the width that y lies away from the
+        nearer end, and the expectation of functions of that share's logit.
+        """
+        mu, sigma = self._normal._mean(xp, params), xp.sqrt(self._normal._variance(xp, params))
+        below = mu < 0
+        mirrored = xp.where(below, mu, -mu)
+
+        def expectation(f: Any) -> Any:
+            return normal_expectation(xp, f, mirrored, sigma)
+
+        return below, expectation(lambda x: xp.exp(-softplus(xp, -x))), expectation
 
     def _covariance(self, xp: Any, params: Any) -> Any:
-        if self._normal._is_correlated:
+        if self._normal._is_correlated and self.event_size > 1:
             raise self._cannot("covariance", "the covariance of samples")
         return super()._covariance(xp, params)
 
     def _entropy(self, xp: Any, params: Any) -> Any:
-        slope = self._expectation(xp, lambda x: self._log_slope(xp, x), params)
+        _, _, expectation = self._from_nearer_end(xp, params)
+        slope = expectation(lambda x: self._log_slope(xp, x))  # the same seen from either end
         return self._normal._entropy(xp, params) + xp.sum(slope, axis=-1)

@@ -12,10 +12,10 @@ from keras import ops
 from mixtura.families import host
 from mixtura.families.base import Array, Family, a_family
 from mixtura.families.checks import observed, positive_int
+from mixtura.families.draws import Draws
 from mixtura.families.implicit import reparameterised
 from mixtura.families.inversion import invert
-from mixtura.families.quadrature import integrate
-from mixtura.families.seeds import choose, split_seed
+from mixtura.families.quadrature import NODES, integrate
 from mixtura.sampling import Samplers, for_one, is_plain
 
 if TYPE_CHECKING:
@@ -127,14 +127,15 @@ class Mixture(Family):
 
     # ------------------------------------------------------------------ samples
 
-    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         sampler = for_one(sampler)
-        logits, components = self._split(ops, params)
-        choice_seed, event_seed = split_seed(seed, 2)
-        chosen = choose(logits, sampler.weights, choice_seed)[..., None, None]
-        picked = ops.take_along_axis(components, chosen, axis=-2)[..., 0, :]
-        y = self.family._sample(picked, event_seed, sampler)
-        if self.num_components == 1:
+        logits, components = self._split(xp, params)
+        choices, events = source.split(2)
+        chosen = choices.choose(draws, logits, sampler.weights)[..., None, None]
+        components = xp.reshape(components, (*[1] * len(draws), *xp.shape(components)))
+        picked = xp.take_along_axis(components, chosen, axis=-2)[..., 0, :]
+        y = self.family._sample(xp, picked, events, sampler, ())
+        if self.num_components == 1 or xp is host:
             return y
         if self.event_size == 1 and self.is_continuous and is_plain(sampler):
             return reparameterised(self, params, y)
@@ -198,8 +199,13 @@ class Mixture(Family):
         if self.event_size > 1 or not self.is_continuous:
             return -self(params).log_prob(self(params).sample(ENTROPY_SAMPLES, seed=0)).mean(axis=0)
 
+        rows = params.reshape(-1, self.params_size)
+        work = self._edges(rows[:1]).size * len(NODES) * self.params_size
+        return host.in_pieces(self._entropy_by_quadrature, work, rows).reshape(params.shape[:-1])
+
+    def _entropy_by_quadrature(self, params: np.ndarray) -> np.ndarray:
         def surprise(y: np.ndarray) -> np.ndarray:
-            log_p = self._log_prob(host, params[..., None, :], y[..., None])
+            log_p = self._log_prob(host, params[:, None], y[..., None])
             return -np.exp(log_p) * np.maximum(log_p, -1e6)
 
         return integrate(host, surprise, self._edges(params))

@@ -14,8 +14,8 @@ from mixtura.families import host, modes
 from mixtura.families.base import Array, Family
 from mixtura.families.checks import dimensions, floor, observed, one_of, positive_int
 from mixtura.families.cholesky import coefficients_of, colour, whiten
+from mixtura.families.draws import Draws
 from mixtura.families.scale import SCALE_ACTIVATIONS, ScaleActivation, log_scale
-from mixtura.families.seeds import split_seed
 from mixtura.families.special import HALF_LOG_2PI, LARGEST_Z, bounded, log_ndtr_interval, softplus
 from mixtura.sampling import Samplers, for_one
 
@@ -117,7 +117,7 @@ class Normal(Family):
             # log cosh(a), without overflow.
             log_cosh = softplus(xp, -2 * a) + a - math.log(2)
             log_sigma = xp.concatenate([log_sigma[..., :1], log_sigma[..., 1:] - log_cosh], axis=-1)
-            coefficients = 0.5 * (xp.exp(a) - xp.exp(-a))
+            coefficients = 0.5 * (xp.expm1(a) - xp.expm1(-a))  # sinh(a), with its digits near 0
         return mean, log_sigma, coefficients
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
@@ -131,6 +131,7 @@ class Normal(Family):
         )
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        lower, upper = bounded(xp, lower), bounded(xp, upper)
         return xp.sum(self._log_intervals(xp, params, lower, upper, upper - lower), axis=-1)
 
     def _log_intervals(self, xp: Any, params: Any, lower: Any, upper: Any, width: Any) -> Any:
@@ -145,13 +146,12 @@ class Normal(Family):
         density = -0.5 * xp.square(z) - log_sigma - HALF_LOG_2PI
         return xp.where(width == 0, density, log_ndtr_interval(xp, low, high, width * inverse))
 
-    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
-        ops = keras.ops
-        mean, log_sigma, coefficients = self._split(ops, params)
-        noise = keras.random.normal(ops.shape(mean), dtype=mean.dtype, seed=split_seed(seed, 1)[0])
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
+        mean, log_sigma, coefficients = self._split(xp, params)
+        noise = source.normal((*draws, *xp.shape(mean)), mean)
         if self._is_correlated:
-            noise = colour(ops, coefficients, noise)
-        return mean + ops.exp(log_sigma) * (noise * for_one(sampler).scale)
+            noise = colour(xp, coefficients, noise)
+        return mean + xp.exp(log_sigma) * (noise * for_one(sampler).scale)
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return xp.copy(params[..., : self.event_size])

@@ -43,11 +43,11 @@ def normal_expectation(xp: Any, f: Callable[[Any], Any], mean: Any, sigma: Any) 
     """
     mean, sigma = mean[..., None], sigma[..., None]
     dtype = standardize_dtype(mean.dtype)
-    own = mean + sigma * _NORMAL_EDGES.astype(dtype)
-    theirs = xp.clip(_LOGISTIC_EDGES.astype(dtype) + xp.zeros_like(mean), own[..., :1], own[..., -1:])
+    # In units of sigma: where it is small beside the mean, x would hold few digits of it.
+    own = _NORMAL_EDGES.astype(dtype) + xp.zeros_like(mean)
+    theirs = xp.clip((_LOGISTIC_EDGES.astype(dtype) - mean) / sigma, _NORMAL_EDGES[0], _NORMAL_EDGES[-1])
 
-    def weighted(x: Any) -> Any:
-        z = (x - mean) / sigma
-        return f(x) * xp.exp(-0.5 * xp.square(z) - HALF_LOG_2PI) / sigma
+    def weighted(z: Any) -> Any:
+        return f(mean + sigma * z) * xp.exp(-0.5 * xp.square(z) - HALF_LOG_2PI)
 
     return integrate(xp, weighted, xp.sort(xp.concatenate([own, theirs], axis=-1), axis=-1))

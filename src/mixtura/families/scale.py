@@ -3,7 +3,7 @@
 import math
 from typing import Any, Literal, get_args
 
-from mixtura.families.special import softplus
+from mixtura.families.special import logaddexp, softplus
 
 ScaleActivation = Literal["elu", "softplus", "exp"]
 SCALE_ACTIVATIONS = get_args(ScaleActivation)
@@ -38,11 +38,10 @@ def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
         value = activation - positive + xp.log1p(positive)
     elif kind == "softplus":
         # Below -15 the series' error, exp(2a), is under 1e-13, and log(softplus) would underflow to log(0).
-        low = xp.minimum(activation, -15.0)
-        value = xp.where(
-            activation < -15.0, low - 0.5 * xp.exp(low), xp.log(softplus(xp, xp.maximum(activation, -15.0)))
-        )
+        tiny = activation < -15.0
+        low, high = xp.where(tiny, activation, -15.0), xp.where(tiny, -15.0, activation)
+        value = xp.where(tiny, low - 0.5 * xp.exp(low), xp.log(softplus(xp, high)))
     else:
         value = activation
-    value = xp.maximum(value, SMALLEST_LOG_SCALE)
-    return xp.logaddexp(value, math.log(floor)) if floor else value
+    value = xp.where(value > SMALLEST_LOG_SCALE, value, SMALLEST_LOG_SCALE)
+    return logaddexp(xp, value, xp.zeros_like(value) + math.log(floor)) if floor else value

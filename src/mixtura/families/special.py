@@ -36,19 +36,28 @@ def bounded(xp: Any, x: Any) -> Any:
     return xp.clip(x, -AS_GOOD_AS_INFINITE, AS_GOOD_AS_INFINITE)
 
 
+def logaddexp(xp: Any, a: Any, b: Any) -> Any:
+    """Return log(exp(a) + exp(b)) of finite numbers.
+
+    Keras's own halves float64's digits on JAX and PyTorch, and on TensorFlow its slope is wrong where a = b.
+    """
+    above = a > b
+    return xp.where(above, a, b) + xp.log1p(xp.exp(xp.where(above, b - a, a - b)))
+
+
 def softplus(xp: Any, x: Any) -> Any:
     """Return log(1 + exp(x)): minus the log of a logistic probability of logit -x.
 
     PyTorch's own softplus is linear above 20, which costs float64 its digits.
     """
-    return xp.logaddexp(x, xp.zeros_like(x))
+    return logaddexp(xp, x, xp.zeros_like(x))
 
 
 def log1mexp(xp: Any, x: Any) -> Any:
     """Return log(1 - exp(x)) for x <= 0 (Maechler 2012); `log_zero` for x = 0."""
-    below = xp.minimum(x, -1e-37)
-    near = xp.log(-xp.expm1(xp.maximum(below, -1.0)))
-    far = xp.log1p(-xp.exp(xp.minimum(below, -0.5)))
+    below = xp.where(x < -1e-37, x, -1e-37)
+    near = xp.log(-xp.expm1(xp.where(below > -1.0, below, -1.0)))
+    far = xp.log1p(-xp.exp(xp.where(below < -0.5, below, -0.5)))
     return xp.where(x >= 0, log_zero(xp), xp.where(below > -math.log(2), near, far))
 
 
@@ -59,13 +68,13 @@ def log_ndtr(xp: Any, x: Any) -> Any:
     """
     if xp is host:
         return scipy_log_ndtr(x)
-    far = xp.minimum(x, -12.0)
+    far = xp.where(x < -12, x, -12.0)
     inverse_square = 1 / xp.square(far)
     series = xp.zeros_like(x)
     for odd in (15, 13, 11, 9, 7, 5, 3, 1):
         series = -odd * inverse_square * (1 + series)
     tail = -0.5 * xp.square(far) - HALF_LOG_2PI - xp.log(-far) + xp.log1p(series)
-    near = xp.log(0.5 * xp.erfc(xp.maximum(x, -12.0) / -math.sqrt(2)))
+    near = xp.log(0.5 * xp.erfc(xp.where(x < -12, -12.0, x) / -math.sqrt(2)))
     return xp.where(x < -12, tail, near)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from mixtura.families import host, modes
 from mixtura.families.base import Array, Family
 from mixtura.families.checks import observed
+from mixtura.families.draws import Draws
 from mixtura.families.normal import Normal
 from mixtura.families.special import AS_GOOD_AS_INFINITE, log_zero
 from mixtura.sampling import Samplers
@@ -98,10 +99,8 @@ class TransformedNormal(Family):
         impossible = (upper <= low) | (lower >= high)
         return xp.sum(xp.where(impossible, log_zero(xp), values), axis=-1)
 
-    def _sample(self, params: Any, seed: Any, sampler: Samplers) -> Any:
-        from keras import ops
-
-        return self._outward(ops, self._normal._sample(params, seed, sampler))
+    def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
+        return self._outward(xp, self._normal._sample(xp, params, source, sampler, draws))
 
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         return self._tail(xp, "_cdf", params, y, below=0.0)

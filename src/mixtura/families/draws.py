@@ -1,0 +1,109 @@
+"""Random numbers for families: from the Keras backend for tensors, from NumPy for arrays.
+
+Both kinds answer to the same four methods, so that a family writes its sampling once. NumPy's are the same on
+every backend, in float64, and need no compiling.
+"""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mixtura.families import host
+from mixtura.families.seeds import check_seed, split_seed
+
+
+class TensorDraws:
+    """Draws on the Keras backend.
+
+    Args:
+        seed: an int, a `keras.random.SeedGenerator`, a JAX key, or None for fresh entropy.
+    """
+
+    def __init__(self, seed: Any) -> None:
+        [self._seed] = split_seed(seed, 1)
+
+    def split(self, count: int) -> list[TensorDraws]:
+        """Return so many independent sources."""
+        return [TensorDraws(seed) for seed in split_seed(self._seed, count)]
+
+    def normal(self, shape: tuple[Any, ...], like: Any) -> Any:
+        """Draw standard normal numbers of the dtype of `like`."""
+        return keras.random.normal(shape, dtype=like.dtype, seed=self._seed)
+
+    def uniform(self, shape: tuple[Any, ...], like: Any) -> Any:
+        """Draw numbers from [0, 1) of the dtype of `like`."""
+        return keras.random.uniform(shape, dtype=like.dtype, seed=self._seed)
+
+    def choose(self, draws: tuple[int, ...], logits: Any, temperature: Any) -> Any:
+        """Draw indices with probabilities softmax(logits / temperature), `(*draws, *batch)`."""
+        # Inverting the cumulative weights takes one uniform number a row, where Gumbel noise would take K.
+        # Dividing by the last makes it exactly 1, so that a component of weight zero is never drawn.
+        weights = ops.exp(ops.log_softmax(tempered(ops, logits, temperature), axis=-1))
+        cumulative = ops.cumsum(weights, axis=-1)
+        cumulative = cumulative[..., :-1] / cumulative[..., -1:]
+        uniform = self.uniform((*draws, *ops.shape(logits)[:-1], 1), logits)
+        return ops.sum(ops.cast(uniform >= cumulative, "int32"), axis=-1)
+
+
+class ArrayDraws:
+    """Draws with NumPy, in float64.
+
+    Args:
+        seed: as `TensorDraws` takes, or a `numpy.random.Generator`.
+    """
+
+    def __init__(self, seed: Any) -> None:
+        if isinstance(seed, np.random.Generator):
+            self._rng = seed
+        else:
+            check_seed(seed)
+            if isinstance(seed, keras.random.SeedGenerator):
+                seed = ops.convert_to_numpy(seed.next())
+            elif host.is_tensor(seed):
+                [word, _] = split_seed(seed, 2)
+                seed = ops.convert_to_numpy(keras.random.randint((4,), 0, 2**31 - 1, seed=word))
+            self._rng = np.random.default_rng(seed)
+
+    def split(self, count: int) -> list[ArrayDraws]:
+        """Return so many independent sources."""
+        return [ArrayDraws(child) for child in self._rng.spawn(count)]
+
+    def normal(self, shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
+        """Draw standard normal numbers."""
+        return self._rng.standard_normal(shape)
+
+    def uniform(self, shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
+        """Draw numbers from [0, 1)."""
+        return self._rng.random(shape)
+
+    def choose(self, draws: tuple[int, ...], logits: np.ndarray, temperature: Any) -> np.ndarray:
+        """Draw indices with probabilities softmax(logits / temperature), `(*draws, *batch)`.
+
+        All rows' cumulative weights lie one after another in one increasing table, row r between r and
+        r + 1, so that one binary search serves all draws and memory does not grow with the components.
+        """
+        *batch, count = logits.shape
+        weights = np.exp(host.log_softmax(tempered(host, logits, temperature), axis=-1)).reshape(-1, count)
+        cumulative = np.cumsum(weights, axis=-1)
+        rows = np.arange(len(weights))
+        table = cumulative / cumulative[:, -1:] + rows[:, None]
+        uniform = self._rng.random((*draws, len(weights)))
+        # Rounding can carry a number close to 1 into the next row's place.
+        sought = np.minimum(uniform + rows, np.nextafter(rows + 1.0, 0.0))
+        found = np.searchsorted(table.ravel(), sought, side="right") - rows * count
+        return found.reshape(*draws, *batch)
+
+
+Draws = TensorDraws | ArrayDraws
+
+
+def tempered(xp: Any, logits: Any, temperature: Any) -> Any:
+    """Return logits / temperature, less their largest; 0 leaves the largest and makes the others -inf."""
+    if isinstance(temperature, Real) and temperature == 1:
+        return logits
+    return (logits - xp.max(logits, axis=-1, keepdims=True)) / xp.maximum(temperature, 1e-30)

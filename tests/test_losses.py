@@ -62,6 +62,12 @@ def test_the_event_axis_of_one_dimension_may_be_left_out():
         assert float(loss(y[..., 0], params)) == float(loss(y, params))
 
 
+def test_lists_are_taken_as_by_keras_own_losses():
+    params, y = draw(6)
+    loss, weight = mx.NegativeLogLikelihood(NORMAL), np.arange(6.0)
+    assert float(loss(y.tolist(), params.tolist(), weight.tolist())) == float(loss(y, params, weight))
+
+
 # Weights and masks.
 
 weights_of_rows = pytest.mark.parametrize("shape", [(6,), (6, 1)], ids=str)
@@ -112,21 +118,57 @@ def test_keras_hands_the_weights_over(shape):
     assert actual == pytest.approx(expected, rel=1e-5)
 
 
-def test_padding_does_not_change_a_training_step():
-    """The padding holds targets that would cost dearly."""
-    x, y = draw(2, 3)
-    padded_x = np.concatenate([x, np.zeros((2, 2, 2), "float32")], axis=1)
-    padded_y = np.concatenate([y, np.full((2, 2, 1), 1e3, "float32")], axis=1)
+# Padding that would cost dearly, or that has no density at all.
+PADDED = {
+    NORMAL: 1e3,
+    mx.Mixture(mx.Laplace(1), 2): 1e3,
+    mx.Mixture(mx.LogNormal(1), 2): 0.0,
+    mx.Joint(place=mx.LogitNormal(2), dt=mx.LogNormal(1), pen=mx.Categorical(3), end=mx.Bernoulli()): 0.0,
+    mx.Independent(mx.Mixture(mx.LogitNormal(1), 2), 2): 0.0,
+}
+padded = pytest.mark.parametrize(("family", "padding"), PADDED.items(), ids=repr)
+
+
+def sequences(family, padding):
+    """Two sequences, of two steps and of one, in three steps: inputs, events, and where they are valid."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 3, 2)).astype("float32")
+    y = family(rng.normal(size=(2, 3, family.params_size))).sample(1, seed=0)[0].astype("float32")
+    valid = np.array([[True, True, False], [True, False, False]])
+    x[~valid], y[~valid] = 0, padding
+    return x, y, valid
+
+
+@padded
+def test_padding_does_not_change_a_training_step(family, padding):
+    x, y, valid = sequences(family, padding)
 
     def step(x, y):
-        head = mx.MDN(NORMAL, kernel_initializer="ones")
+        head = mx.MDN(family, kernel_initializer=keras.initializers.RandomNormal(seed=0))
         model = keras.Sequential([keras.Input((None, 2)), layers.Masking(), head])
-        model.compile(keras.optimizers.SGD(0.1), mx.NegativeLogLikelihood(NORMAL))
+        model.compile(keras.optimizers.SGD(0.1), mx.NegativeLogLikelihood(family))
         loss = model.train_on_batch(x, y)
         return loss, *model.get_weights()
 
-    for plain, padded in zip(step(x, y), step(padded_x, padded_y), strict=True):
-        np.testing.assert_allclose(padded, plain, rtol=1e-5, atol=1e-6)
+    for plain, masked in zip(step(x[valid][None], y[valid][None]), step(x, y), strict=True):
+        np.testing.assert_allclose(masked, plain, rtol=1e-5, atol=1e-6)
+
+
+@padded
+def test_weights_of_zero_hide_it_too(family, padding):
+    _, y, valid = sequences(family, padding)
+    params = np.random.default_rng(1).normal(size=(2, 3, family.params_size)).astype("float32")
+    loss = mx.NegativeLogLikelihood(family, reduction="sum")
+    expected = -family(params[valid]).log_prob(y[valid]).sum()
+    first, again = (float(loss(y, params, valid)) for _ in range(2))
+    assert first == pytest.approx(expected, rel=1e-5)
+    assert first == again
+
+
+def test_impossible_targets_cost_much_but_not_everything():
+    """A loss that is not finite would end the training."""
+    loss = mx.NegativeLogLikelihood(mx.Mixture(mx.LogNormal(1), 2))
+    assert 1e29 < float(loss([[1.0], [0.0]], np.zeros((2, 6), "float32"))) < 1e31
 
 
 # Configuration.

@@ -60,6 +60,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each row, `(*batch,)`."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)  # Keras leaves lists
         return -self.family.log_prob(y_pred, event_axis(self.family, y_true, y_pred))
 
     def get_config(self) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def one_per_value(sample_weight: Any, y_pred: Any, dtype: str) -> Any:
 
     The product with ones makes a copy, not a view: on PyTorch Keras multiplies weights by the mask in place.
     """
-    target = tuple(ops.shape(y_pred))[:-1]
+    target = tuple(ops.shape(ops.convert_to_tensor(y_pred)))[:-1]
     weight = ops.convert_to_tensor(sample_weight, dtype=dtype)
     while len(weight.shape) < len(target):
         weight = ops.expand_dims(weight, -1)

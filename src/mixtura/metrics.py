@@ -2,6 +2,10 @@
 
 An epoch's `loss` is a mean of batch means, which differs from the mean over all steps where sequences have
 different lengths. A metric is the exact mean over all rows and valid steps.
+
+One exception: on JAX, Keras (3.15) hands every metric, its own too, the outputs of a training step without
+their mask. There padding counts in what `fit` prints for training data, unless sample weights of 0 exclude
+it; `evaluate` and validation are exact.
 """
 
 from __future__ import annotations
@@ -49,7 +53,7 @@ class DistributionMetric(keras.metrics.MeanMetricWrapper):
         weight = one_per_value(1.0 if sample_weight is None else sample_weight, y_pred, self.dtype)
         # Keras takes means over time before it sums over rows. Multiplied by the number of steps they are
         # sums, in which a step counts the same however long its batch was.
-        for steps in tuple(ops.shape(y_pred))[1:-1]:
+        for steps in tuple(ops.shape(ops.convert_to_tensor(y_pred)))[1:-1]:
             weight = weight * ops.cast(steps, self.dtype)
         return super().update_state(y_true, y_pred, weight)
 

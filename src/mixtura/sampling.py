@@ -9,13 +9,16 @@ from numbers import Real
 from typing import Any
 
 
-def _check(name: str, value: Any) -> None:
+def _check(name: str, value: Any) -> Any:
+    """Return a number as a float and a scalar tensor as it is, or raise a ValueError that names it."""
     if isinstance(value, Real):
-        valid = math.isfinite(value) and float(value) >= 0
+        value = float(value)
+        valid = math.isfinite(value) and value >= 0
     else:
-        valid = len(getattr(value, "shape", "none")) == 0  # a scalar tensor
+        valid = len(getattr(value, "shape", "none")) == 0
     if not valid:
         raise ValueError(f"{name} must be a finite number, 0 or more; received {value!r}")
+    return value
 
 
 def _root(value: Any) -> Any:
@@ -69,7 +72,8 @@ class Sampler:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check(field.name, getattr(self, field.name))
+            # NumPy's numbers would carry their dtype into the tensors of a draw.
+            object.__setattr__(self, field.name, _check(field.name, getattr(self, field.name)))
 
     @classmethod
     def keras_mdn(cls, temp: float = 1.0, sigma_temp: float = 1.0) -> Sampler:

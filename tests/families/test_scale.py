@@ -47,6 +47,30 @@ def test_min_scale_is_added_to_the_scale(kind, activation):
     assert scale_of(kind, activation, 0.25) == pytest.approx(EXACT[kind](activation) + 0.25, rel=1e-11, abs=0)
 
 
+def test_scales_are_exact_on_tensors(every_option, exact_scale, assert_exact, mp):
+    activations = np.array([[0.0, a] for a in (-20, -15.5, -15, -14.5, -1, -0.5, 0, 0.5, 1, 20, 80)])
+    truth = [[float(exact_scale(a, **options)) for a in activations[:, 1]] for options in every_option]
+    families = [mx.Laplace(**options) for options in every_option]
+    # Relative errors: the logarithm of twice the scale is minus the log density at the centre.
+    truth = -np.log(2 * np.array(truth))
+    assert_exact(lambda params: [f.log_prob(params, 0.0) for f in families], activations, truth=truth)
+
+
+def test_slopes_are_exact_at_zero_and_away(every_option, slopes, mp, exact_scale):
+    """Zero is where networks begin, and where backends differ on the slopes of maximum and logaddexp."""
+    activations = (-20, -15, -1, 0, 1, 20)
+
+    def log_scales(a):
+        return mp.fsum(mp.log(exact_scale(a, **options)) for options in every_option)
+
+    truth = [float(-mp.diff(log_scales, a, direction=1)) for a in activations]
+    families = [mx.Laplace(**options) for options in every_option]
+    slope = slopes(
+        lambda params: sum(f.log_prob(params, 0.0) for f in families), [[0, a] for a in activations]
+    )
+    np.testing.assert_allclose(slope[:, 1], truth, rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", EXACT)
 def test_the_slope_at_minus_fifteen_has_no_step(kind, gradient, tensor):
     """The slope of log p at the mean is minus that of the log scale, about -1 far below zero."""

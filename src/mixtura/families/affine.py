@@ -122,6 +122,9 @@ class Affine(Family):
     def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
         return self._outward(self.family._mixture_mode(log_weights, components))
 
+    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        return self.family._mixture_entropy(log_weights, components) + self.log_volume
+
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         return self.family._cdf(xp, params, self._inward(y))
 
@@ -150,6 +153,11 @@ class Affine(Family):
         """Return the distribution of some dimensions in their units."""
         shift, scale = ([units[d] for d in dims] for units in (self.shift, self.scale))
         return Affine(inner.family, shift, scale)(inner.params)
+
+    def _part(self, name: str, params: np.ndarray) -> tuple[Family, np.ndarray]:
+        part, own = self.family._part(name, params)
+        events = self.family.split(np.arange(self.event_size))[name].astype(int)
+        return Affine(part, *([units[d] for d in events] for units in (self.shift, self.scale))), own
 
     def weights(self, params: Array) -> Array:
         """Return a mixture's weights, `(*batch, num_components)`."""

@@ -287,6 +287,12 @@ class Family:
         """
         raise self._cannot("mode", "the best of many samples by log_prob")
 
+    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        """Return `(rows,)`: the entropy of mixtures of this family; arguments as of `_mixture_mode`."""
+        from mixtura.families.mixture import integrated_entropy
+
+        return integrated_entropy(self, log_weights, components)
+
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         raise self._cannot("cdf", "sample")
 
@@ -308,6 +314,10 @@ class Family:
                 f"{method} needs a one-dimensional event; {self!r} has events of size {self.event_size}: "
                 f"{self._one_dimension}"
             )
+
+    def _part(self, name: str, params: np.ndarray) -> tuple[Family, np.ndarray]:
+        """Return one part's family and parameters."""
+        raise TypeError(f"{self!r} has no parts; p[{name!r}] is for a Joint")
 
     @property
     def _one_dimension(self) -> str:
@@ -334,7 +344,9 @@ class Family:
                 f"{self!r} takes parameters of size {self.params_size} on the last axis; "
                 f"received shape {shape}"
             )
-        return xp, given[0], *(self._read_event(xp, y) for y in given[1:])
+        events = tuple(self._read_event(xp, y) for y in given[1:])
+        check_batches(shape[:-1], *(tuple(y.shape)[:-1] for y in events))
+        return xp, given[0], *events
 
     def _read_event(self, xp: Any, y: Any) -> Any:
         if len(y.shape) == 0 and self.event_size == 1:
@@ -346,6 +358,18 @@ class Family:
                 f"received y of shape {tuple(y.shape)}{hint}"
             )
         return y
+
+
+def check_batches(params: tuple[int | None, ...], *events: tuple[int | None, ...]) -> None:
+    """Raise a ValueError if batch shapes, as far as they are known, do not broadcast."""
+    known = [tuple(1 if size is None else size for size in batch) for batch in (params, *events)]
+    try:
+        np.broadcast_shapes(*known)
+    except ValueError:
+        raise ValueError(
+            f"parameters of batch shape {params} do not fit events of batch shape "
+            f"{' and '.join(map(str, events))}"
+        ) from None
 
 
 def restored(value: Any) -> Any:

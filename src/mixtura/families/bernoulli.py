@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from scipy.special import entr
 
 from mixtura.families import host
 from mixtura.families.base import Family
@@ -81,8 +82,18 @@ class Bernoulli(Family):
     def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
         if components.shape[1] > 1 and self.event_size > 1:
             raise self._cannot("mode of a mixture", "the best of many samples by log_prob")
+        return (self._mixed(log_weights, components) > 0.5).astype(float)
+
+    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        if self.event_size > 1:
+            return super()._mixture_entropy(log_weights, components)
+        sides = [self._mixed(log_weights, sign * components) for sign in (-1, 1)]
+        return sum(entr(side).sum(axis=-1) for side in sides)
+
+    def _mixed(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        """Return the probabilities of 1 `(rows, event_size)` of mixtures."""
         weights = np.exp(host.log_softmax(log_weights, axis=-1))[..., None]
-        return (np.sum(weights * self._probability(host, components), axis=1) > 0.5).astype(float)
+        return np.sum(weights * self._probability(host, components), axis=1)
 
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         below = xp.where(y < 1, self._probability(xp, -params), 1.0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from scipy.special import entr
 
 from mixtura.families import host
 from mixtura.families.base import Family
@@ -92,7 +93,13 @@ class Categorical(Family):
     def _entropy(self, xp: Any, params: Any) -> Any:
         return -xp.sum(self._mean(xp, params) * self._log_probabilities(xp, params), axis=-1)
 
-    def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+    def _mixed(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        """Return the probabilities `(rows, num_classes)` of mixtures, which are categorical too."""
         weights = np.exp(host.log_softmax(log_weights, axis=-1))[..., None]
-        best = np.argmax(np.sum(weights * self._mean(host, components), axis=1), axis=-1)
-        return np.eye(self.num_classes)[best]
+        return np.sum(weights * self._mean(host, components), axis=1)
+
+    def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        return np.eye(self.num_classes)[np.argmax(self._mixed(log_weights, components), axis=-1)]
+
+    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        return entr(self._mixed(log_weights, components)).sum(axis=-1)

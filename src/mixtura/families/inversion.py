@@ -74,9 +74,9 @@ def _solve(
             density = np.exp(family._log_prob(host, params, y[:, None]))
             error = np.log(value / q)
             step = error * value / density * (1 if upper else -1)
+            settled = (np.abs(error) <= EQUAL) & (density * width >= 2.0**-10 * value)
         middle = low + 0.5 * (high - low)
         usable = (y + step > low) & (y + step < high) & (np.abs(step) < 0.5 * last)
-        settled = (np.abs(error) <= EQUAL) & (density * width >= 2.0**-10 * value)
         closed = (middle <= low) | (middle >= high) | (high - low <= EQUAL * np.abs(middle))
         solution[left[closed]] = high[closed]
         solution[left[settled]] = y[settled]

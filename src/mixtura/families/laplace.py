@@ -93,10 +93,11 @@ class Laplace(Family):
 
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         location, log_b = self._split(xp, params)
-        # A uniform number gives size and sign; the ends, where the logarithm is infinite, are left out.
-        uniform = 2 * source.uniform((*draws, *xp.shape(location)), location) - 1
-        size = xp.minimum(xp.absolute(uniform), 1 - 2.0**-24)
-        noise = -xp.sign(uniform) * xp.log1p(-size)
+        # A uniform number gives the side and, stretched to [0, 1) again, the size.
+        uniform = 2 * source.uniform((*draws, *xp.shape(location)), location)
+        above = uniform >= 1
+        size = -xp.log1p(-xp.where(above, uniform - 1, uniform))
+        noise = xp.where(above, size, -size)
         return location + xp.exp(log_b) * (noise * for_one(sampler).scale)
 
     def _mean(self, xp: Any, params: Any) -> Any:

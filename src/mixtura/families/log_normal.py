@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from mixtura.families import host
 from mixtura.families.base import Family
 from mixtura.families.normal import CovarianceType, Normal
 from mixtura.families.scale import ScaleActivation
@@ -85,6 +86,12 @@ class LogNormal(TransformedNormal):
         large, small = xp.where(positive, covariance, 0.0), xp.where(positive, -covariance, covariance)
         scale = xp.exp(log_mean[..., :, None] + log_mean[..., None, :] + large)
         return xp.where(positive, -scale, scale) * xp.expm1(small)
+
+    def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        if components.shape[1] > 1:
+            return super()._mixture_mode(log_weights, components)
+        row_sums = self._normal._covariance(host, components[:, 0]).sum(axis=-1)
+        return host.exp(components[:, 0, : self.event_size] - row_sums)
 
     def _entropy(self, xp: Any, params: Any) -> Any:
         return self._normal._entropy(xp, params) + xp.sum(self._normal._mean(xp, params), axis=-1)

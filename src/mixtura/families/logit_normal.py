@@ -100,8 +100,11 @@ class LogitNormal(TransformedNormal):
         return variance * (self.high - self.low) ** 2
 
     def _from_nearer_end(self, xp: Any, params: Any) -> tuple[Any, Any, Any]:
-        """Return where the lower end is nearer, the mean share of the width that y lies away from the
-        nearer end, and the expectation of functions of that share's logit.
+        """Look from the nearer end, where differences keep their digits.
+
+        Returns:
+            Where that is the lower end; y's mean distance from it, as a share of the width; and how to take
+            the expectation of a function of that share's logit.
         """
         mu, sigma = self._normal._mean(xp, params), xp.sqrt(self._normal._variance(xp, params))
         below = mu < 0

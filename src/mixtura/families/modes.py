@@ -17,6 +17,10 @@ LogSlope = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 STRETCHES = np.array([0.0, 1.0, 2.0, 5.0, 20.0, 100.0])
 MOST_STEPS = 500
 MOST_STARTS = 12
+# Of so many components, those of the tallest peaks, all pairs are tried: lower ones cannot cross above these.
+MOST_PAIRED = 40
+# A computation works on about so many numbers at once.
+PIECE = 2**23
 
 
 def of_normals(
@@ -49,8 +53,8 @@ def of_normals(
     count, size = means.shape[1:]
     tables = [log_weights + 0.5 * np.linalg.slogdet(precisions)[1], means, precisions]
     tables.append(means if starts is None else np.concatenate([means, starts], axis=1))
-    work = (count**2 // 2 + tables[3].shape[1]) * count * size + count * size**3
-    return in_pieces(partial(_best_top, log_slope), work, *tables)
+    points = min(count, MOST_PAIRED) ** 2 // 2 + tables[3].shape[1] + MOST_STARTS * len(STRETCHES)
+    return in_pieces(partial(_best_top, log_slope), points * count * size + count * size**3, *tables)
 
 
 def _best_top(
@@ -60,15 +64,27 @@ def _best_top(
     precisions: np.ndarray,
     starts: np.ndarray,
 ) -> np.ndarray:
-    first, second = np.triu_indices(means.shape[1], 1)
-    pulls = np.einsum("nkij,nkj->nki", precisions, means)
-    together = precisions[:, first] + precisions[:, second]
-    crossings = np.linalg.solve(together, (pulls[:, first] + pulls[:, second])[..., None])[..., 0]
+    tallest = np.argsort(constants, axis=-1)[:, -MOST_PAIRED:, None]
+    precise = np.take_along_axis(precisions, tallest[..., None], axis=1)
+    pulls = np.einsum("nkij,nkj->nki", precise, np.take_along_axis(means, tallest, axis=1))
+    first, second = np.triu_indices(tallest.shape[1], 1)
+    together = precise[:, first] + precise[:, second]
+    crossings = _solve(together, pulls[:, first] + pulls[:, second])
     starts = np.concatenate([starts, crossings], axis=1)
     heights = _height(log_slope, constants, means, precisions, starts)
     highest = np.argsort(heights, axis=-1)[:, -MOST_STARTS:]
     starts = np.take_along_axis(starts, highest[..., None], axis=1)
     return _climb(log_slope, constants, means, precisions, starts)
+
+
+def _solve(precision: np.ndarray, pull: np.ndarray) -> np.ndarray:
+    """Return the inverse of precisions `(..., D, D)` times pulls, in units of their diagonal.
+
+    Correlations that float64 cannot tell from 1 are taken as a little less, which shortens a step.
+    """
+    unit = np.sqrt(np.diagonal(precision, axis1=-2, axis2=-1))
+    scaled = precision / (unit[..., :, None] * unit[..., None, :]) + 1e-14 * np.eye(unit.shape[-1])
+    return np.linalg.solve(scaled, (pull / unit)[..., None])[..., 0] / unit
 
 
 def _height(
@@ -79,6 +95,12 @@ def _height(
     x: np.ndarray,
 ) -> np.ndarray:
     """Return log densities, up to a constant, at points `(rows, points, D)`."""
+    step = 1 + PIECE // means.size
+    if x.shape[1] > step:
+        pieces = [x[:, start : start + step] for start in range(0, x.shape[1], step)]
+        return np.concatenate(
+            [_height(log_slope, constants, means, precisions, piece) for piece in pieces], axis=1
+        )
     away = means[:, None] - x[:, :, None]
     pulls = np.einsum("nkij,npkj->npki", precisions, away)
     exponent = constants[:, None] - 0.5 * np.sum(pulls * away, axis=-1)
@@ -107,7 +129,7 @@ def _climb(
         uphill = np.einsum("ck,cki->ci", share, pulls)
         if log_slope is not None:
             uphill = uphill + log_slope(here)[1]
-        step = np.linalg.solve(np.einsum("ck,ckij->cij", share, precise), uphill[..., None])[..., 0]
+        step = _solve(np.einsum("ck,ckij->cij", share, precise), uphill)
 
         tried = here[:, None] + STRETCHES[:, None] * step[:, None]  # climbers, stretches, D
         height = _height(log_slope, constant, centre, precise, tried)
@@ -127,7 +149,7 @@ def of_laplaces(log_weights: np.ndarray, locations: np.ndarray, scales: np.ndarr
     """Return where a mixture of Laplace distributions is highest, `(rows, D)`.
 
     Along one dimension the density is a sum of exponentials, convex between the components' locations, so
-    a maximum has each coordinate at some component's location. From every location, coordinates are
+    a maximum has each coordinate at some component's location. From the highest locations, coordinates are
     exchanged one at a time for the best of these until none improves.
 
     Args:
@@ -135,30 +157,35 @@ def of_laplaces(log_weights: np.ndarray, locations: np.ndarray, scales: np.ndarr
         locations: `(rows, K, D)`.
         scales: `(rows, K, D)`.
     """
-    work = locations.shape[1] ** 2 * locations[0].size
-    return in_pieces(_exchange, work, log_weights, locations, scales)
+    count, size = locations.shape[1:]
+    return in_pieces(_exchange, (MOST_STARTS + size) * count**2, log_weights, locations, scales)
 
 
 def _exchange(log_weights: np.ndarray, locations: np.ndarray, scales: np.ndarray) -> np.ndarray:
     constants = log_weights - np.log(scales).sum(axis=-1)
-    x = np.array(locations)  # rows, starts, D
+    rows, _, size = locations.shape
 
-    def heights(candidates: np.ndarray) -> np.ndarray:  # rows, starts, tries, D
-        away = np.abs(candidates[..., None, :] - locations[:, None, None]) / scales[:, None, None]
-        return logsumexp(constants[:, None, None] - away.sum(axis=-1), axis=-1)
+    def away(d: int) -> np.ndarray:
+        """Return how far the components' coordinates d are from every component: rows, places, K."""
+        return np.abs(locations[:, :, None, d] - locations[:, None, :, d]) / scales[:, None, :, d]
 
-    best = heights(x[:, :, None])[..., 0]
-    improved = True
+    heights = logsumexp(constants[:, None] - sum(away(d) for d in range(size)), axis=-1)
+    starts = np.argsort(heights, axis=-1)[:, -MOST_STARTS:]
+    best = np.take_along_axis(heights, starts, axis=1)
+    places = np.repeat(starts[..., None], size, axis=-1)  # whose coordinate each start has, in each dimension
+    every = np.arange(rows)[:, None]
+    improved = size > 1
     while improved:
         improved = False
-        for d in range(x.shape[-1]):
-            tried = np.repeat(x[:, :, None], x.shape[1], axis=2)
-            tried[..., d] = locations[:, None, :, d]
-            values = heights(tried)
-            choice = values.argmax(axis=-1)[..., None]
-            reached = np.take_along_axis(values, choice, axis=-1)[..., 0]
-            better = reached > best + 1e-14 * np.abs(best)
-            x = np.where(better[..., None], np.take_along_axis(tried, choice[..., None], axis=2)[:, :, 0], x)
+        for d in range(size):
+            others = np.sum([away(e)[every, places[..., e]] for e in range(size) if e != d], axis=0)
+            # rows, starts, places, K
+            tried = logsumexp(constants[:, None, None] - (others[:, :, None] + away(d)[:, None]), axis=-1)
+            choice = tried.argmax(axis=-1)
+            reached = np.take_along_axis(tried, choice[..., None], axis=-1)[..., 0]
+            better = reached > best + 1e-12 * (1 + np.abs(best))
+            places[..., d] = np.where(better, choice, places[..., d])
             best = np.where(better, reached, best)
             improved = improved or bool(better.any())
-    return np.take_along_axis(x, best.argmax(axis=-1)[:, None, None], axis=1)[:, 0]
+    top = np.take_along_axis(places, best.argmax(axis=-1)[:, None, None], axis=1)
+    return np.take_along_axis(locations, top, axis=1)[:, 0]

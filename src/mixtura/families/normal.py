@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 CovarianceType = Literal["spherical", "diagonal", "full", "bivariate"]
 
-# Beyond, 1 - rho^2 = 1 / cosh(a)^2 is under 3e-26 and sinh(a)^2 z^2 would leave float32.
-LARGEST_RHO_ACTIVATION = 30.0
+# Beyond, not even float64 tells rho = tanh(a) from 1, and sinh(a) times a large z would leave float32.
+LARGEST_RHO_ACTIVATION = 20.0
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -184,6 +184,8 @@ class Normal(Family):
         return xp.sum(log_sigma, axis=-1) + self.event_size * (0.5 + HALF_LOG_2PI)
 
     def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        if components.shape[1] == 1:  # also where no digit of the precision is left
+            return components[:, 0, : self.event_size].copy()
         return modes.of_normals(log_weights, *self._moments(components))
 
     def _moments(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

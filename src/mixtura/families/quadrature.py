@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from keras.backend import standardize_dtype
 
+from mixtura.families import host
 from mixtura.families.special import HALF_LOG_2PI
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
@@ -23,12 +23,11 @@ def integrate(xp: Any, f: Callable[[Any], Any], edges: Any) -> Any:
 
     Each panel takes a 16-point Gauss-Legendre rule; f maps `(*batch, points)` to the same shape.
     """
-    dtype = standardize_dtype(edges.dtype)  # constants must not widen it
     low, high = edges[..., :-1, None], edges[..., 1:, None]
     half = 0.5 * (high - low)
-    nodes = 0.5 * (high + low) + half * NODES.astype(dtype)
+    nodes = 0.5 * (high + low) + half * _like(xp, edges, NODES)
     flat = (*xp.shape(edges)[:-1], -1)
-    weights = half * WEIGHTS.astype(dtype)
+    weights = half * _like(xp, edges, WEIGHTS)
     return xp.sum(f(xp.reshape(nodes, flat)) * xp.reshape(weights, flat), axis=-1)
 
 
@@ -42,12 +41,16 @@ def normal_expectation(xp: Any, f: Callable[[Any], Any], mean: Any, sigma: Any) 
         sigma: standard deviations, `(*batch,)`.
     """
     mean, sigma = mean[..., None], sigma[..., None]
-    dtype = standardize_dtype(mean.dtype)
     # In units of sigma: where it is small beside the mean, x would hold few digits of it.
-    own = _NORMAL_EDGES.astype(dtype) + xp.zeros_like(mean)
-    theirs = xp.clip((_LOGISTIC_EDGES.astype(dtype) - mean) / sigma, _NORMAL_EDGES[0], _NORMAL_EDGES[-1])
+    own = _like(xp, mean, _NORMAL_EDGES) + xp.zeros_like(mean)
+    theirs = xp.clip((_like(xp, mean, _LOGISTIC_EDGES) - mean) / sigma, _NORMAL_EDGES[0], _NORMAL_EDGES[-1])
 
     def weighted(z: Any) -> Any:
         return f(mean + sigma * z) * xp.exp(-0.5 * xp.square(z) - HALF_LOG_2PI)
 
     return integrate(xp, weighted, xp.sort(xp.concatenate([own, theirs], axis=-1), axis=-1))
+
+
+def _like(xp: Any, x: Any, constants: np.ndarray) -> Any:
+    """Return constants as x is: a tensor of its dtype, or the array."""
+    return constants if xp is host else xp.convert_to_tensor(constants, dtype=x.dtype)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 
 from mixtura.families import host, modes
@@ -46,7 +47,7 @@ class TransformedNormal(Family):
         raise NotImplementedError
 
     def _inward_width(self, xp: Any, lower: Any, upper: Any) -> Any:
-        """Return the distance between two y inside the support, in x, without cancellation."""
+        """Return the distance between two near y inside the support, in x, without cancellation."""
         raise NotImplementedError
 
     def _log_slope(self, xp: Any, x: Any) -> Any:
@@ -84,23 +85,25 @@ class TransformedNormal(Family):
         low, high = self._support
         lower_inside, lower_ = self._inside(xp, lower)
         upper_inside, upper_ = self._inside(xp, upper)
-        width = xp.where(
-            lower == upper,
-            0.0,
-            xp.where(
-                lower_inside & upper_inside, self._inward_width(xp, lower_, upper_), AS_GOOD_AS_INFINITE
-            ),
-        )
-        x = self._inward(xp, lower_)
+        x, x_upper = self._inward(xp, lower_), self._inward(xp, upper_)
+        both = lower_inside & upper_inside
+        near = both & (x_upper - x < 1)
+        width = self._inward_width(xp, lower_, xp.where(near, upper_, lower_))
+        width = xp.where(near, width, xp.where(both, x_upper - x, AS_GOOD_AS_INFINITE))
+        width = xp.where(lower == upper, 0.0, width)
         start = xp.where(lower_inside, x, -AS_GOOD_AS_INFINITE)
-        end = xp.where(upper_inside, self._inward(xp, upper_), AS_GOOD_AS_INFINITE)
+        end = xp.where(upper_inside, x_upper, AS_GOOD_AS_INFINITE)
         values = self._normal._log_intervals(xp, params, start, end, width)
         values = values - xp.where(width == 0, self._log_slope(xp, x), 0.0)
         impossible = (upper <= low) | (lower >= high)
         return xp.sum(xp.where(impossible, log_zero(xp), values), axis=-1)
 
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
-        return self._outward(xp, self._normal._sample(xp, params, source, sampler, draws))
+        y = self._outward(xp, self._normal._sample(xp, params, source, sampler, draws))
+        # Rounding must not carry an event onto an end, where its density would be zero.
+        dtype = keras.backend.standardize_dtype(y.dtype)
+        (low, high), tiny = np.array(self._support, dtype), np.finfo(dtype).tiny
+        return xp.clip(y, max(np.nextafter(low, high), low + tiny), min(np.nextafter(high, low), high - tiny))
 
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         return self._tail(xp, "_cdf", params, y, below=0.0)
@@ -119,20 +122,28 @@ class TransformedNormal(Family):
 
     def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
         mean, precision = self._normal._moments(components)
-        variance = self._normal._variance(host, components)
+        covariance = self._normal._covariance(host, components)
         size = self.event_size
-        # A component's maxima lie within a variance of its mean, towards where g is flat.
+        # A component's maxima lie where x - mean = covariance @ slope, with slopes between -1 and 1.
         corners = (
             itertools.product([-1, 0, 1], repeat=size) if size <= 3 else np.eye(3)[:, :1] * np.ones(size)
         )
-        starts = mean[:, :, None] + variance[:, :, None] * np.array(list(corners), dtype=float)
+        starts = mean[:, :, None] + np.einsum("nkij,cj->nkci", covariance, np.array(list(corners), float))
         starts = np.clip(starts, mean[:, :, None] - 40, mean[:, :, None] + 40)
 
         def log_slope(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self._log_slope(host, x).sum(axis=-1), -self._slope_of_log_slope(x)
 
         x = modes.of_normals(log_weights, mean, precision, starts.reshape(len(mean), -1, size), log_slope)
-        return self._outward(host, x)
+        low, high = self._support
+        # Rounding must not put it on an end, where the density is zero.
+        return np.clip(self._outward(host, x), np.nextafter(low, high), np.nextafter(high, low))
+
+    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+        # In x: no quadrature over y fits a density that spans powers of ten.
+        slope = self._entropy(host, components) - self._normal._entropy(host, components)
+        weights = np.exp(host.log_softmax(log_weights, axis=-1))
+        return self._normal._mixture_entropy(log_weights, components) + np.sum(weights * slope, axis=-1)
 
     def marginal(self, params: Array, dims: int | Sequence[int]) -> Distribution:
         """Return the distribution of some dimensions."""

@@ -76,6 +76,30 @@ def test_masks_pass_through():
     np.testing.assert_array_equal(ops.convert_to_numpy(passed), [[True, True, False], [True, False, False]])
 
 
+class Masked(keras.Model):
+    """A model written as a class, whose last operation is the head."""
+
+    def __init__(self):
+        super().__init__()
+        self.masking, self.hidden, self.head = layers.Masking(), layers.Dense(3), mx.MDN(FAMILY)
+
+    def call(self, x):
+        x = self.masking(x)
+        return self.head(self.hidden(x), mask=self.masking.compute_mask(x))
+
+
+def test_the_mask_of_a_subclassed_model_reaches_the_loss():
+    x, y = X.reshape(2, 4, 4).copy(), Y.reshape(2, 4, 2).copy()
+    x[0, 2:], y[0, 2:] = 0, 1e3
+    model = Masked()
+    model.compile("sgd", mx.NegativeLogLikelihood(FAMILY))
+    valid = np.ones((2, 4), bool)
+    valid[0, 2:] = False
+    expected = -FAMILY(model.predict(x, verbose=0)[valid]).log_prob(y[valid]).mean()
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    assert model.train_on_batch(x, y) == pytest.approx(expected, rel=1e-5)
+
+
 def test_every_weight_learns():
     model = network()
     model.compile(keras.optimizers.SGD(0.1), mx.NegativeLogLikelihood(FAMILY))

@@ -94,6 +94,9 @@ class Affine(Family):
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return self.family._log_prob(xp, params, self._inward(y)) - self.log_volume
 
+    def _log_probs(self, xp: Any, table: Any, y: Any) -> Any:
+        return self.family._log_probs(xp, table, self._inward(y)) - self.log_volume
+
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
         value = self.family._log_interval(xp, params, self._inward(lower), self._inward(upper))
         log_scale = xp.log(self._units(lower)[1])

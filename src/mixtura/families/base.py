@@ -258,6 +258,17 @@ class Family:
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         raise self._cannot("log_prob", "a family with a density")
 
+    def _log_probs(self, xp: Any, table: Any, y: Any) -> Any:
+        """Return the log densities of K members at `y` `(*batch, event_size)`, `(*batch, K)`.
+
+        Args:
+            xp: `keras.ops` or its NumPy twin.
+            table: their parameters as a mixture lays them out, `(*batch, params_size * K)`.
+            y: `(*batch, event_size)`.
+        """
+        shape = (*xp.shape(table)[:-1], self.params_size, table.shape[-1] // self.params_size)
+        return self._log_prob(xp, xp.swapaxes(xp.reshape(table, shape), -1, -2), y[..., None, :])
+
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
         raise self._cannot("log_prob of an interval", "a family whose dimensions are independent")
 

@@ -6,21 +6,28 @@ from typing import Any
 
 import numpy as np
 
+from mixtura.families.tables import add_rows, cut, rows_of
 
-def whiten(xp: Any, coefficients: Any, u: Any) -> Any:
+
+def whiten(xp: Any, coefficients: Any, u: Any, columns: int = 1) -> Any:
     """Return z with z_i = u_i - sum over j < i of phi_ij u_j.
 
     Args:
         xp: `keras.ops` or its NumPy twin.
         coefficients: phi_10, phi_20, phi_21, ..., `(*batch, D (D - 1) / 2)`.
         u: `(*batch, D)`.
+        columns: how many columns both have as flat tables, of D (D - 1) / 2 and D rows.
     """
-    rows, start = [u[..., :1]], 0
-    for i in range(1, u.shape[-1]):
-        phi = coefficients[..., start : start + i]
-        rows.append(u[..., i : i + 1] - xp.sum(phi * u[..., :i], axis=-1, keepdims=True))
-        start += i
-    return xp.concatenate(rows, axis=-1)
+    size = u.shape[-1] // columns
+    if size == 1:
+        return u
+    rows = rows_of(xp, u, size)
+    phi = cut(xp, coefficients, [columns * i * (i + 1) // 2 for i in range(1, size - 1)])
+    z = rows[:1]
+    for i in range(1, size):
+        earlier = xp.concatenate(rows[:i], axis=-1) if i > 1 else rows[0]
+        z.append(rows[i] - add_rows(xp, phi[i - 1] * earlier, i))
+    return xp.concatenate(z, axis=-1)
 
 
 def colour(xp: Any, coefficients: Any, z: Any) -> Any:

@@ -6,6 +6,7 @@ every backend, in float64, and need no compiling.
 
 from __future__ import annotations
 
+from itertools import accumulate
 from numbers import Real
 from typing import Any
 
@@ -15,6 +16,7 @@ from keras import ops
 
 from mixtura.families import host
 from mixtura.families.seeds import check_seed, split_seed
+from mixtura.families.tables import rows_of
 
 
 class TensorDraws:
@@ -43,8 +45,7 @@ class TensorDraws:
         """Draw indices with probabilities softmax(logits / temperature), `(*draws, *batch)`."""
         # Inverting the cumulative weights takes one uniform number a row, where Gumbel noise would take K.
         # Dividing by the last makes it exactly 1, so that a component of weight zero is never drawn.
-        weights = ops.exp(ops.log_softmax(tempered(ops, logits, temperature), axis=-1))
-        cumulative = ops.cumsum(weights, axis=-1)
+        cumulative = running_sum(ops.exp(tempered(ops, logits, temperature)))
         cumulative = cumulative[..., :-1] / cumulative[..., -1:]
         uniform = self.uniform((*draws, *ops.shape(logits)[:-1], 1), logits)
         return ops.sum(ops.cast(uniform >= cumulative, "int32"), axis=-1)
@@ -88,7 +89,7 @@ class ArrayDraws:
         r + 1, so that one binary search serves all draws and memory does not grow with the components.
         """
         *batch, count = logits.shape
-        weights = np.exp(host.log_softmax(tempered(host, logits, temperature), axis=-1)).reshape(-1, count)
+        weights = np.exp(tempered(host, logits, temperature)).reshape(-1, count)
         cumulative = np.cumsum(weights, axis=-1)
         rows = np.arange(len(weights))
         table = cumulative / cumulative[:, -1:] + rows[:, None]
@@ -102,8 +103,20 @@ class ArrayDraws:
 Draws = TensorDraws | ArrayDraws
 
 
+def running_sum(x: Any) -> Any:
+    """Return the cumulative sum over the last axis, added up in order.
+
+    Adding 0 leaves a sum as it is; a cumulative sum by another order of additions need not.
+    """
+    count = x.shape[-1]
+    if count > 64:
+        return ops.cumsum(x, axis=-1)
+    return ops.concatenate(list(accumulate(rows_of(ops, x, count))), axis=-1)
+
+
 def tempered(xp: Any, logits: Any, temperature: Any) -> Any:
     """Return logits / temperature, less their largest; 0 leaves the largest and makes the others -inf."""
+    logits = logits - xp.max(logits, axis=-1, keepdims=True)
     if isinstance(temperature, Real) and temperature == 1:
         return logits
-    return (logits - xp.max(logits, axis=-1, keepdims=True)) / xp.maximum(temperature, 1e-30)
+    return logits / xp.maximum(temperature, 1e-30)

@@ -16,6 +16,7 @@ from mixtura.families.draws import Draws
 from mixtura.families.implicit import reparameterised
 from mixtura.families.inversion import invert
 from mixtura.families.quadrature import NODES, integrate
+from mixtura.families.tables import cut
 from mixtura.sampling import Samplers, for_one, is_plain
 
 if TYPE_CHECKING:
@@ -82,10 +83,17 @@ class Mixture(Family):
 
     # ------------------------------------------------------------------ layout
 
+    def _table(self, xp: Any, params: Any) -> tuple[Any, Any]:
+        """Return the logits `(*batch, K)` and the components' parameters `(*batch, P, K)`."""
+        logits, table = cut(xp, params, [self.num_components])
+        return logits, xp.reshape(
+            table, (*xp.shape(params)[:-1], self.family.params_size, self.num_components)
+        )
+
     def _split(self, xp: Any, params: Any) -> tuple[Any, Any]:
         """Return the logits `(*batch, K)` and the components' parameters `(*batch, K, P)`."""
-        table = xp.reshape(params, (*xp.shape(params)[:-1], 1 + self.family.params_size, self.num_components))
-        return table[..., 0, :], xp.swapaxes(table[..., 1:, :], -1, -2)
+        logits, table = self._table(xp, params)
+        return logits, xp.swapaxes(table, -1, -2)
 
     def _split_weights(self, xp: Any, params: Any) -> tuple[Any, Any]:
         """Return the weights `(*batch, K)` and the components' parameters `(*batch, K, P)`."""
@@ -116,8 +124,8 @@ class Mixture(Family):
 
     def _joint(self, xp: Any, params: Any, y: Any) -> Any:
         """Return log pi_k + log p_k(y), `(*batch, K)`."""
-        logits, components = self._split(xp, params)
-        return xp.log_softmax(logits, axis=-1) + self.family._log_prob(xp, components, y[..., None, :])
+        logits, table = cut(xp, params, [self.num_components])
+        return xp.log_softmax(logits, axis=-1) + self.family._log_probs(xp, table, y)
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return xp.logsumexp(self._joint(xp, params, y), axis=-1)
@@ -140,11 +148,16 @@ class Mixture(Family):
 
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         sampler = for_one(sampler)
-        logits, components = self._split(xp, params)
+        logits, table = self._table(xp, params)
         choices, events = source.split(2)
         chosen = choices.choose(draws, logits, sampler.weights)[..., None, None]
-        components = xp.reshape(components, (*[1] * len(draws), *xp.shape(components)))
-        picked = xp.take_along_axis(components, chosen, axis=-2)[..., 0, :]
+        table = xp.reshape(table, (*[1] * len(draws), *xp.shape(table)))
+        if xp is host:
+            picked = xp.take_along_axis(table, chosen, axis=-1)[..., 0]
+        else:
+            # A gather compiles to a loop that takes one number at a time.
+            is_chosen = chosen == ops.arange(self.num_components, dtype="int32")
+            picked = ops.sum(ops.where(is_chosen, table, ops.zeros_like(table)), axis=-1)
         y = self.family._sample(xp, picked, events, sampler, ())
         if self.num_components == 1 or xp is host:
             return y

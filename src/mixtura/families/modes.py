@@ -26,7 +26,7 @@ PIECE = 2**23
 def of_normals(
     log_weights: np.ndarray,
     means: np.ndarray,
-    precisions: np.ndarray,
+    whiteners: np.ndarray,
     starts: np.ndarray | None = None,
     log_slope: LogSlope | None = None,
 ) -> np.ndarray:
@@ -44,14 +44,15 @@ def of_normals(
     Args:
         log_weights: `(rows, K)`.
         means: `(rows, K, D)`.
-        precisions: `(rows, K, D, D)`.
+        whiteners: `(rows, K, D, D)`: matrices W with standard normal (y - mean) @ W, so that the precision is
+            W @ W.T, which has fewer digits where dimensions are strongly correlated.
         starts: `(rows, S, D)`, further starts.
         log_slope: for $y = g(x)$: a function of x `(..., D)` that returns the sum of $\log |g'(x)|$ over
             dimensions and the gradient of its negative. Then the density of y is maximised, in x. The
             iteration stays an ascent where $-\log |g'|$ is convex.
     """
     count, size = means.shape[1:]
-    tables = [log_weights + 0.5 * np.linalg.slogdet(precisions)[1], means, precisions]
+    tables = [log_weights + np.linalg.slogdet(whiteners)[1], means, whiteners]
     tables.append(means if starts is None else np.concatenate([means, starts], axis=1))
     points = min(count, MOST_PAIRED) ** 2 // 2 + tables[3].shape[1] + MOST_STARTS * len(STRETCHES)
     return in_pieces(partial(_best_top, log_slope), points * count * size + count * size**3, *tables)
@@ -61,20 +62,24 @@ def _best_top(
     log_slope: LogSlope | None,
     constants: np.ndarray,
     means: np.ndarray,
-    precisions: np.ndarray,
+    whiteners: np.ndarray,
     starts: np.ndarray,
 ) -> np.ndarray:
     tallest = np.argsort(constants, axis=-1)[:, -MOST_PAIRED:, None]
-    precise = np.take_along_axis(precisions, tallest[..., None], axis=1)
+    precise = _precisions(np.take_along_axis(whiteners, tallest[..., None], axis=1))
     pulls = np.einsum("nkij,nkj->nki", precise, np.take_along_axis(means, tallest, axis=1))
     first, second = np.triu_indices(tallest.shape[1], 1)
     together = precise[:, first] + precise[:, second]
     crossings = _solve(together, pulls[:, first] + pulls[:, second])
     starts = np.concatenate([starts, crossings], axis=1)
-    heights = _height(log_slope, constants, means, precisions, starts)
+    heights = _height(log_slope, constants, means, whiteners, starts)
     highest = np.argsort(heights, axis=-1)[:, -MOST_STARTS:]
     starts = np.take_along_axis(starts, highest[..., None], axis=1)
-    return _climb(log_slope, constants, means, precisions, starts)
+    return _climb(log_slope, constants, means, whiteners, starts)
+
+
+def _precisions(whiteners: np.ndarray) -> np.ndarray:
+    return whiteners @ np.swapaxes(whiteners, -1, -2)
 
 
 def _solve(precision: np.ndarray, pull: np.ndarray) -> np.ndarray:
@@ -91,7 +96,7 @@ def _height(
     log_slope: LogSlope | None,
     constants: np.ndarray,
     means: np.ndarray,
-    precisions: np.ndarray,
+    whiteners: np.ndarray,
     x: np.ndarray,
 ) -> np.ndarray:
     """Return log densities, up to a constant, at points `(rows, points, D)`."""
@@ -99,11 +104,10 @@ def _height(
     if x.shape[1] > step:
         pieces = [x[:, start : start + step] for start in range(0, x.shape[1], step)]
         return np.concatenate(
-            [_height(log_slope, constants, means, precisions, piece) for piece in pieces], axis=1
+            [_height(log_slope, constants, means, whiteners, piece) for piece in pieces], axis=1
         )
-    away = means[:, None] - x[:, :, None]
-    pulls = np.einsum("nkij,npkj->npki", precisions, away)
-    exponent = constants[:, None] - 0.5 * np.sum(pulls * away, axis=-1)
+    z = np.einsum("npki,nkij->npkj", means[:, None] - x[:, :, None], whiteners)
+    exponent = constants[:, None] - 0.5 * np.sum(np.square(z), axis=-1)
     top = exponent.max(axis=-1)
     height = top + np.log(np.exp(exponent - top[..., None]).sum(axis=-1))
     return height if log_slope is None else height - log_slope(x)[0]
@@ -113,7 +117,7 @@ def _climb(
     log_slope: LogSlope | None,
     constants: np.ndarray,
     means: np.ndarray,
-    precisions: np.ndarray,
+    whiteners: np.ndarray,
     starts: np.ndarray,
 ) -> np.ndarray:
     x = starts.reshape(-1, starts.shape[-1]).copy()  # every start climbs by itself
@@ -122,17 +126,16 @@ def _climb(
     climbing = np.arange(len(x))
     for _ in range(MOST_STEPS):
         here, own = x[climbing], row[climbing]
-        precise, centre, constant = precisions[own], means[own], constants[own]
-        away = centre - here[:, None]
-        pulls = np.einsum("ckij,ckj->cki", precise, away)
-        share = np.exp(log_softmax(constant - 0.5 * np.sum(pulls * away, axis=-1), axis=-1))
-        uphill = np.einsum("ck,cki->ci", share, pulls)
+        whitener, centre, constant = whiteners[own], means[own], constants[own]
+        z = np.einsum("cki,ckij->ckj", centre - here[:, None], whitener)
+        share = np.exp(log_softmax(constant - 0.5 * np.sum(np.square(z), axis=-1), axis=-1))
+        uphill = np.einsum("ck,ckij,ckj->ci", share, whitener, z)
         if log_slope is not None:
             uphill = uphill + log_slope(here)[1]
-        step = _solve(np.einsum("ck,ckij->cij", share, precise), uphill)
+        step = _solve(np.einsum("ck,ckij->cij", share, _precisions(whitener)), uphill)
 
         tried = here[:, None] + STRETCHES[:, None] * step[:, None]  # climbers, stretches, D
-        height = _height(log_slope, constant, centre, precise, tried)
+        height = _height(log_slope, constant, centre, whitener, tried)
         choice = height.argmax(axis=-1)
         every = np.arange(len(choice))
         gain = height[every, choice] - best[climbing]

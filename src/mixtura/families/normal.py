@@ -17,6 +17,7 @@ from mixtura.families.cholesky import coefficients_of, colour, whiten
 from mixtura.families.draws import Draws
 from mixtura.families.scale import SCALE_ACTIVATIONS, ScaleActivation, log_scale
 from mixtura.families.special import HALF_LOG_2PI, LARGEST_Z, bounded, log_ndtr_interval, softplus
+from mixtura.families.tables import add_rows, cut, rows_of
 from mixtura.sampling import Samplers, for_one
 
 if TYPE_CHECKING:
@@ -104,31 +105,37 @@ class Normal(Family):
     def _is_correlated(self) -> bool:
         return self.structure in ("full", "bivariate")
 
-    def _split(self, xp: Any, params: Any) -> tuple[Any, Any, Any]:
-        """Return means `(*batch, D)`, log (conditional) scales `(*batch, D)` and coefficients."""
-        size = self.event_size
-        scales_end = size + (1 if self.structure == "spherical" else size)
-        log_sigma = log_scale(xp, params[..., size:scales_end], self.scale, self.min_scale)
-        mean, coefficients = params[..., :size], params[..., scales_end:]
+    def _split(self, xp: Any, params: Any, columns: int = 1) -> tuple[Any, Any, Any]:
+        """Return means, log (conditional) scales and coefficients, flat tables of so many columns."""
+        size = self.event_size * columns
+        scales_end = size + (columns if self.structure == "spherical" else size)
+        mean, activation, coefficients = cut(xp, params, [size, scales_end])
+        log_sigma = log_scale(xp, activation, self.scale, self.min_scale)
         if self.structure == "spherical":
-            log_sigma = xp.broadcast_to(log_sigma, xp.shape(mean))
+            log_sigma = xp.concatenate([log_sigma] * self.event_size, axis=-1)
         elif self.structure == "bivariate":
             a = xp.clip(coefficients, -LARGEST_RHO_ACTIVATION, LARGEST_RHO_ACTIVATION)
             # log cosh(a), without overflow.
             log_cosh = softplus(xp, -2 * a) + a - math.log(2)
-            log_sigma = xp.concatenate([log_sigma[..., :1], log_sigma[..., 1:] - log_cosh], axis=-1)
+            first, second = rows_of(xp, log_sigma, 2)
+            log_sigma = xp.concatenate([first, second - log_cosh], axis=-1)
             coefficients = 0.5 * (xp.expm1(a) - xp.expm1(-a))  # sinh(a), with its digits near 0
         return mean, log_sigma, coefficients
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
-        mean, log_sigma, coefficients = self._split(xp, params)
+        return self._log_probs(xp, params, y)[..., 0]
+
+    def _log_probs(self, xp: Any, table: Any, y: Any) -> Any:
+        columns = table.shape[-1] // self.params_size
+        mean, log_sigma, coefficients = self._split(xp, table, columns)
+        y = xp.repeat(y, columns, axis=-1) if columns > 1 else y
         z = (y - mean) * xp.exp(-log_sigma)
         if self._is_correlated:
-            z = whiten(xp, coefficients, z)
-        z = xp.clip(z, -LARGEST_Z, LARGEST_Z)
-        return (
-            -0.5 * xp.sum(xp.square(z), axis=-1) - xp.sum(log_sigma, axis=-1) - self.event_size * HALF_LOG_2PI
-        )
+            z = whiten(xp, coefficients, z, columns)
+        # Not clip, whose gradient costs JAX two divisions; the sign is squared away.
+        z = xp.where(xp.absolute(z) > LARGEST_Z, LARGEST_Z, z)
+        terms = 0.5 * xp.square(z) + log_sigma
+        return -add_rows(xp, terms, self.event_size) - self.event_size * HALF_LOG_2PI
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
         lower, upper = bounded(xp, lower), bounded(xp, upper)
@@ -186,15 +193,15 @@ class Normal(Family):
     def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
         if components.shape[1] == 1:  # also where no digit of the precision is left
             return components[:, 0, : self.event_size].copy()
-        return modes.of_normals(log_weights, *self._moments(components))
+        return modes.of_normals(log_weights, *self._whiteners(components))
 
-    def _moments(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return means `(*batch, D)` and precision matrices `(*batch, D, D)`."""
+    def _whiteners(self, params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return means `(*batch, D)` and matrices W `(*batch, D, D)` with standard normal (y - mean) @ W."""
         mean, log_sigma, coefficients = self._split(host, params)
         columns = np.eye(self.event_size) * np.exp(-log_sigma)[..., None]
         if self._is_correlated:
             columns = whiten(host, coefficients[..., None, :], columns)
-        return mean, columns @ np.swapaxes(columns, -1, -2)
+        return mean, columns
 
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         return self._tail(xp, params, y, sign=-1)

@@ -18,7 +18,7 @@ def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
     ========== ======================== ==========================================
     kind       $\sigma(a)$              $\log \sigma(a)$
     ========== ======================== ==========================================
-    elu        ELU(a) + 1               min(a, 0) + log1p(max(a, 0)), exact
+    elu        ELU(a) + 1               min(a, 0) + log(1 + max(a, 0)), exact
     softplus   log(1 + exp(a))          log of it; a - exp(a)/2 below a = -15
     exp        exp(a)                   a
     ========== ======================== ==========================================
@@ -35,13 +35,17 @@ def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
     if kind == "elu":
         # relu, not minimum and maximum, whose slope at a tie differs between backends: here it is 1.
         positive = xp.relu(activation)
-        value = activation - positive + xp.log1p(positive)
+        value = _bounded(xp, activation - positive) + xp.log(1 + positive)
     elif kind == "softplus":
         # Below -15 the series' error, exp(2a), is under 1e-13, and log(softplus) would underflow to log(0).
         tiny = activation < -15.0
         low, high = xp.where(tiny, activation, -15.0), xp.where(tiny, -15.0, activation)
-        value = xp.where(tiny, low - 0.5 * xp.exp(low), xp.log(softplus(xp, high)))
+        value = _bounded(xp, xp.where(tiny, low - 0.5 * xp.exp(low), xp.log(softplus(xp, high))))
     else:
-        value = activation
-    value = xp.where(value > SMALLEST_LOG_SCALE, value, SMALLEST_LOG_SCALE)
+        value = _bounded(xp, activation)
     return logaddexp(xp, value, xp.zeros_like(value) + math.log(floor)) if floor else value
+
+
+def _bounded(xp: Any, log_sigma: Any) -> Any:
+    """Return the larger of a log scale and the smallest; not maximum, whose gradient costs JAX a division."""
+    return xp.where(log_sigma < SMALLEST_LOG_SCALE, SMALLEST_LOG_SCALE, log_sigma)

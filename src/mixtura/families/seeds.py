@@ -24,6 +24,8 @@ def split_seed(seed: Any, count: int) -> list[Any]:
         return [seed] * count
     if seed is None or isinstance(seed, int | np.integer):
         return [int(word) for word in np.random.SeedSequence(seed).generate_state(count) >> np.uint32(1)]
+    if count == 1:
+        return [seed]
     import jax  # only JAX has keys
 
     return list(jax.random.split(seed, count))

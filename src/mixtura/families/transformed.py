@@ -76,10 +76,13 @@ class TransformedNormal(Family):
         return inside, xp.where(inside, y, self._outward(host, np.zeros(())).item())
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
+        return self._log_probs(xp, params, y)[..., 0]
+
+    def _log_probs(self, xp: Any, table: Any, y: Any) -> Any:
         inside, y = self._inside(xp, y)
         x = self._inward(xp, y)
-        value = self._normal._log_prob(xp, params, x) - xp.sum(self._log_slope(xp, x), axis=-1)
-        return xp.where(xp.all(inside, axis=-1), value, log_zero(xp))
+        value = self._normal._log_probs(xp, table, x) - xp.sum(self._log_slope(xp, x), axis=-1, keepdims=True)
+        return xp.where(xp.all(inside, axis=-1, keepdims=True), value, log_zero(xp))
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
         low, high = self._support
@@ -121,7 +124,7 @@ class TransformedNormal(Family):
         return self._outward(host, self._normal._quantile(params, q, upper))
 
     def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
-        mean, precision = self._normal._moments(components)
+        mean, whiteners = self._normal._whiteners(components)
         covariance = self._normal._covariance(host, components)
         size = self.event_size
         # A component's maxima lie where x - mean = covariance @ slope, with slopes between -1 and 1.
@@ -134,7 +137,7 @@ class TransformedNormal(Family):
         def log_slope(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self._log_slope(host, x).sum(axis=-1), -self._slope_of_log_slope(x)
 
-        x = modes.of_normals(log_weights, mean, precision, starts.reshape(len(mean), -1, size), log_slope)
+        x = modes.of_normals(log_weights, mean, whiteners, starts.reshape(len(mean), -1, size), log_slope)
         low, high = self._support
         # Rounding must not put it on an end, where the density is zero.
         return np.clip(self._outward(host, x), np.nextafter(low, high), np.nextafter(high, low))

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import keras
 import numpy as np
@@ -7,13 +8,30 @@ from keras import ops
 from scipy import integrate, stats
 
 import mixtura as mx
+from mixtura.families.mixture import ENTROPY_SAMPLES
 
 COVARIANCES = ["spherical", "diagonal", "full"]
+LEAVES = [
+    mx.Normal(1, scale="softplus"),
+    mx.Normal(3, "spherical"),
+    mx.Normal(3, scale="exp", min_scale=0.01),
+    mx.Normal(3, "full"),
+    mx.Normal(2, "bivariate"),
+    mx.Laplace(2),
+    mx.LogNormal(2, "full"),
+    mx.LogitNormal(2, -1.0, 3.0),
+    mx.Bernoulli(2),
+    mx.Categorical(3),
+]
+ONE_DIMENSION = [mx.Normal(1), mx.Laplace(1), mx.LogNormal(1), mx.LogitNormal(1, -1.0, 3.0)]
+every_leaf = pytest.mark.parametrize("leaf", LEAVES, ids=repr)
+every_line = pytest.mark.parametrize("leaf", ONE_DIMENSION, ids=repr)
 
 # Three well-spread components in one dimension: the logits, means and scale activations, row by row.
 THREE = [0.5, -0.5, 1.0, -4.0, 0.0, 3.0, 0.0, -1.0, 1.5]
 WEIGHTS = np.exp([0.5, -0.5, 1.0]) / np.exp([0.5, -0.5, 1.0]).sum()
-PARTS = [stats.norm(-4, 1), stats.norm(0, math.exp(-1)), stats.norm(3, 2.5)]
+LOCATIONS, SCALES = [-4, 0, 3], [1, math.exp(-1), 2.5]
+PARTS = [stats.norm(*part) for part in zip(LOCATIONS, SCALES, strict=True)]
 
 
 def three(method, y):
@@ -21,24 +39,85 @@ def three(method, y):
     return sum(w * getattr(part, method)(y) for w, part in zip(WEIGHTS, PARTS, strict=True))
 
 
-def draw(family, rows=3):
-    """Parameters and events that float32 holds exactly."""
+def events(family, y):
+    """Make events of a family from real numbers."""
+    if isinstance(family, mx.Mixture):
+        return events(family.family, y)
+    if isinstance(family, mx.LogNormal):
+        return np.exp(y)
+    if isinstance(family, mx.LogitNormal):
+        return family.low + (family.high - family.low) / (1 + np.exp(-y))
+    if isinstance(family, mx.Bernoulli):
+        return (y > 0).astype(float)
+    if isinstance(family, mx.Categorical):
+        return np.eye(family.num_classes)[np.argmax(y, axis=-1)]
+    return y
+
+
+def draw_params(family, rows=3, spread=0.7):
+    """Parameters that float32 holds exactly."""
     rng = np.random.default_rng(family.params_size)
-    params = 0.7 * rng.normal(size=(rows, family.params_size))
-    y = 2 * rng.normal(size=(rows, family.event_size))
-    return params.astype("float32").astype(float), y.astype("float32").astype(float)
+    params = spread * rng.normal(size=(rows, family.params_size))
+    return params.astype("float32").astype(float)
 
 
-def scipy_log_prob(p, y):
-    """The log density from a distribution's accessors."""
-    log_probs = [
-        [
-            math.log(weight) + stats.multivariate_normal(mean, cov).logpdf(event)
-            for weight, mean, cov in zip(*parts, strict=True)
-        ]
-        for *parts, event in zip(p.weights, p.means, p.covariances, y, strict=True)
-    ]
-    return np.logaddexp.reduce(log_probs, axis=-1)
+def draw_rows(family, rows=3, spread=0.7):
+    """Parameters and events that float32 holds exactly."""
+    y = 2 * np.random.default_rng(family.event_size).normal(size=(rows, family.event_size))
+    return draw_params(family, rows, spread), events(family, y).astype("float32").astype(float)
+
+
+@pytest.fixture
+def exact_log_prob(mp, exact_scale):
+    """Return log densities with 50 digits, as floats, of parameters and events `(rows, ...)`."""
+
+    def normal(family, params, x):
+        size, structure = family.event_size, family.get_config()["covariance"]
+        count = 1 if structure == "spherical" else size
+        sigma = [exact_scale(a, family.scale, family.min_scale) for a in params[size : size + count]]
+        sigma, rest = sigma * (size // count), list(params[size + count :])
+        if structure == "bivariate":
+            sigma[1] /= mp.cosh(rest[0])
+            rest = [mp.sinh(rest[0])]
+        u = [(x[d] - mp.mpf(params[d])) / sigma[d] for d in range(size)]
+        phi = iter(rest)
+        z = [u[i] - sum(mp.mpf(next(phi)) * u[j] for j in range(i) if rest) for i in range(size)]
+        return -sum(v**2 for v in z) / 2 - sum(map(mp.log, sigma)) - size * mp.log(2 * mp.pi) / 2
+
+    def leaf(family, params, y):
+        if isinstance(family, mx.Normal):
+            return normal(family, params, y)
+        if isinstance(family, mx.Laplace):
+            scales = [exact_scale(a) for a in params[family.event_size :]]
+            terms = zip(y, params, scales, strict=False)
+            return -sum(abs(v - mp.mpf(m)) / b + mp.log(2 * b) for v, m, b in terms)
+        if isinstance(family, mx.LogNormal):
+            x = [mp.log(v) for v in y]
+            return normal(family, params, x) - sum(x)
+        if isinstance(family, mx.LogitNormal):
+            below, above = [v - family.low for v in y], [family.high - v for v in y]
+            x = [mp.log(b / a) for b, a in zip(below, above, strict=True)]
+            width = family.high - family.low
+            return normal(family, params, x) - sum(
+                mp.log(b * a / width) for b, a in zip(below, above, strict=True)
+            )
+        if isinstance(family, mx.Bernoulli):
+            return -sum(mp.log1p(mp.exp(-a if v else a)) for v, a in zip(y, map(mp.mpf, params), strict=True))
+        total = sum(mp.exp(a) for a in params)
+        return mp.log(sum(v * mp.exp(a) for v, a in zip(y, params, strict=True)) / total)
+
+    def mixture(family, params, y):
+        logits, *table = np.reshape(params, (-1, family.num_components))
+        weights = [mp.exp(logit) for logit in logits]
+        y = [mp.mpf(v) for v in y]
+        columns = zip(weights, np.transpose(table), strict=True)
+        total = sum(w * mp.exp(leaf(family.family, column, y)) for w, column in columns if w)
+        return float(mp.log(total / sum(weights)))
+
+    return lambda family, params, y: np.array([mixture(family, *row) for row in zip(params, y, strict=True)])
+
+
+# The layout.
 
 
 @pytest.mark.parametrize("num_components", [1, 2, 7])
@@ -46,7 +125,7 @@ def scipy_log_prob(p, y):
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_accessors_read_the_documented_layout(covariance, size, num_components, mixture_by_hand):
     family = mx.Mixture(mx.Normal(size, covariance, min_scale=0.1), num_components)
-    rows, _ = draw(family)
+    rows = draw_params(family)
     p = family(rows)
     for row, params in enumerate(rows):
         weights, means, covs = mixture_by_hand(params, num_components, size, covariance, min_scale=0.1)
@@ -64,49 +143,63 @@ def test_the_layout_is_the_docstrings():
     np.testing.assert_allclose(p.scales, [[1, 4], [2, 5], [3, 6]], rtol=1e-12)
 
 
-@pytest.mark.parametrize("size", range(1, 6))
-@pytest.mark.parametrize("covariance", COVARIANCES)
-def test_log_prob_is_scipys(covariance, size):
-    for num_components in (1, 2, 5, 11, 20):
-        family = mx.Mixture(mx.Normal(size, covariance), num_components)
-        params, y = draw(family)
-        p = family(params)
-        assert p.log_prob(y) == pytest.approx(scipy_log_prob(p, y), rel=1e-11, abs=1e-11)
-
-
-@pytest.mark.parametrize(
-    ("covariance", "num_components", "size"),
-    [
-        ("diagonal", 1, 1),
-        ("diagonal", 20, 1),
-        ("diagonal", 20, 5),
-        ("spherical", 20, 5),
-        ("full", 1, 3),
-        ("full", 20, 5),
-    ],
-)
-def test_log_prob_of_tensors_is_scipys(covariance, size, num_components, compiled):
-    family = mx.Mixture(mx.Normal(size, covariance), num_components)
-    params, y = draw(family)
-    actual = compiled(family.log_prob, params, y)
-    assert actual == pytest.approx(scipy_log_prob(family(params), y), rel=2e-5, abs=2e-5)
-
-
-def test_accessors_of_tensors_are_the_arrays(compiled):
+def test_accessors_of_tensors_are_the_arrays(on_tensors):
     family = mx.Mixture(mx.Normal(2, "full"), 3)
-    params, _ = draw(family)
-    for method in ("weights", "means", "scales", "covariances", "mean", "variance", "covariance"):
-        expected = getattr(family, method)(params)
-        assert compiled(getattr(family, method), params) == pytest.approx(expected, rel=2e-5, abs=2e-5)
+    params = draw_params(family)
+    methods = ("weights", "means", "scales", "covariances", "mean", "variance", "covariance")
+    values = on_tensors(lambda params: [getattr(family, method)(params) for method in methods], params)
+    for method, value in zip(methods, values, strict=True):
+        assert value == pytest.approx(getattr(family, method)(params), rel=2e-5, abs=2e-5)
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
-def test_one_component_is_the_plain_family(covariance):
-    family = mx.Normal(3, covariance)
-    params, y = draw(family)
-    single = mx.Mixture(family, 1)(np.concatenate([[[-3.0], [0.0], [1e4]], params], axis=-1))
-    np.testing.assert_allclose(single.log_prob(y), family.log_prob(params, y), rtol=1e-12)
-    np.testing.assert_allclose(single.covariance(), family.covariance(params), rtol=1e-12)
+# Densities.
+
+
+def test_log_prob_is_exact(exact_log_prob, assert_exact):
+    families = [mx.Mixture(leaf, count) for leaf in LEAVES for count in (1, 5)]
+    drawn = [draw_rows(family, rows=20, spread=1.5) for family in families]
+    assert_exact(
+        lambda *tables: [
+            family.log_prob(*pair) for family, *pair in zip(families, tables[::2], tables[1::2], strict=True)
+        ],
+        *(table for pair in drawn for table in pair),
+        truth=[exact_log_prob(family, *pair) for family, pair in zip(families, drawn, strict=True)],
+    )
+
+
+@pytest.mark.parametrize("leaf", [mx.Normal(1), mx.Laplace(1)], ids=repr)
+def test_log_prob_is_exact_at_extremes(leaf, exact_log_prob, assert_exact):
+    family = mx.Mixture(leaf, 2)
+    narrow, wide = np.float32(math.log(1e-6)), 1e6
+    table = [
+        # two logits, two locations, two activations, y
+        [0, 0, 0, 1, narrow, wide, 1e-3],
+        [0, 0, 0, 1, narrow, wide, 1],
+        [0, 0, 0, 0, narrow, narrow, 2.0**-7],  # nearly ten thousand scales away
+        [0, 0, 0, 0, wide, wide, 1e10],
+        [1e4, -1e4, 0, 1, 0, 0, 0.5],
+        [-1e4, 1e4, 0, 1, 0, 0, 0.5],
+        [-1e4, -1e4, 0, 1, 0, 0, 0.5],
+        [1e4, 1e4, 0, 1, 0, 0, 0.5],
+        [0, -math.inf, 0, 0.5, 0, narrow, 0.5],
+        [0, -1e4, 0, 0.5, 0, narrow, 0.5],
+        [0, 0, 3e4, -3e4, 0, 0, 1],
+        [10, 0, 100, -100, 0, 0, -1],
+    ]
+    params, y = np.split(np.float32(table).astype(float), [6], axis=1)
+    assert_exact(family.log_prob, params, y, truth=exact_log_prob(family, params, y))
+
+
+@every_leaf
+def test_one_component_is_the_plain_family(leaf):
+    params, y = draw_rows(leaf)
+    single = mx.Mixture(leaf, 1)(np.concatenate([[[-3.0], [0.0], [1e4]], params], axis=-1))
+    plain = leaf(params)
+    np.testing.assert_allclose(single.log_prob(y), plain.log_prob(y), rtol=1e-12)
+    for method in ("mean", "covariance", "entropy", "mode"):
+        if (method, leaf.params_size) != ("covariance", 5) or isinstance(leaf, mx.Normal):
+            expected = getattr(plain, method)()
+            np.testing.assert_allclose(getattr(single, method)(), expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("logit", [-1e4, -1.0, 0.0, 1e4])
@@ -116,13 +209,17 @@ def test_equal_logits_of_any_size_are_equal_weights(logit):
     assert p.log_prob(0.0) == pytest.approx(stats.norm(2, 2).logpdf(0), rel=1e-12)
 
 
-def test_density_integrates_to_one():
-    p = mx.Mixture(mx.Normal(1), 3)(THREE)
-    total, _ = integrate.quad(lambda y: math.exp(p.log_prob(y)), -40, 40, points=[-4, 0, 3], limit=200)
+@pytest.mark.parametrize("leaf", [*ONE_DIMENSION, mx.Mixture(mx.Normal(1), 2)], ids=repr)
+def test_density_integrates_to_one(leaf):
+    family = mx.Mixture(leaf, 3)
+    p = family(draw_params(family, rows=1)[0])
+    edges = p.quantile(np.array([1e-12, 1e-3, 0.1, 0.5, 0.9]))[:, 0].tolist() + [p.isf(1e-3)[0], p.isf(1e-12)[0]]
+    panels = zip(edges, edges[1:], strict=False)
+    total = sum(integrate.quad(lambda y: math.exp(p.log_prob(y)), *panel)[0] for panel in panels)
     assert total == pytest.approx(1, abs=1e-8)
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("covariance", [*COVARIANCES, "bivariate"])
 def test_density_integrates_to_one_in_two_dimensions(covariance):
     family = mx.Mixture(mx.Normal(2, covariance), 3)
     line = np.arange(-20, 20, 0.2)
@@ -131,15 +228,140 @@ def test_density_integrates_to_one_in_two_dimensions(covariance):
     assert np.exp(p.log_prob(y)).sum() * 0.2**2 == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize("leaf", [mx.Bernoulli(2), mx.Categorical(3)], ids=repr)
+def test_probabilities_of_all_events_sum_to_one(leaf):
+    family = mx.Mixture(leaf, 3)
+    p = family(draw_params(family))
+    outcomes = [[0, 0], [0, 1], [1, 0], [1, 1]] if isinstance(leaf, mx.Bernoulli) else np.eye(3)
+    total = sum(np.exp(p.log_prob(outcome)) for outcome in outcomes)
+    np.testing.assert_allclose(total, 1, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "outside"),
+    [(mx.LogNormal(2), [1.0, 0.0]), (mx.LogNormal(2), [-1.0, 1.0]), (mx.LogitNormal(2), [0.5, 1.0])],
+    ids=str,
+)
+def test_outside_the_support_there_is_no_density(leaf, outside, gradient, tensor):
+    family = mx.Mixture(leaf, 3)
+    params = draw_params(family, rows=1)
+    assert family.log_prob(params, outside) == -math.inf
+    value, slope = gradient(lambda params: family.log_prob(params, tensor(outside)), params)
+    assert value <= -1e30
+    assert np.isfinite(slope).all()
+    masked, slope = gradient(lambda params: 0.0 * family.log_prob(params, tensor(outside)), params)
+    np.testing.assert_array_equal([masked, *slope.T], 0)
+
+
 def test_mixtures_nest():
     family = mx.Mixture(mx.Mixture(mx.Normal(1), 2), 3)
-    rng = np.random.default_rng(0)
-    p = family(rng.normal(size=family.params_size))
-    line = np.arange(-30, 30, 0.01)
-    density = np.exp(p.log_prob(line[:, None])) * 0.01
-    assert density.sum() == pytest.approx(1, abs=1e-8)
-    assert p.mean()[0] == pytest.approx((density * line).sum(), abs=1e-8)
-    assert p.cdf(p.quantile(0.3)) == pytest.approx(0.3, rel=1e-12)
+    flat = mx.Mixture(mx.Normal(1), 6)
+    params = draw_params(family, rows=4)
+    outer, *inner = np.split(params, [3], axis=-1)
+    logits, means, scales = np.split(inner[0].reshape(4, 6, 3), 3, axis=1)
+    logits = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)) + outer[:, None]
+    table = np.concatenate([a.reshape(4, 6) for a in (logits, means, scales)], axis=-1)
+    nested, plain, y = family(params), flat(table), np.array([[0.5]])
+    for method in ("log_prob", "cdf", "sf"):
+        np.testing.assert_allclose(getattr(nested, method)(y), getattr(plain, method)(y), rtol=1e-12)
+    for method in ("mean", "covariance", "entropy"):
+        np.testing.assert_allclose(getattr(nested, method)(), getattr(plain, method)(), rtol=1e-12)
+    np.testing.assert_allclose(nested.quantile(0.3), plain.quantile(0.3), rtol=1e-12)
+
+
+# Intervals.
+
+
+def test_log_prob_of_an_interval_is_exact(exact_mass, exact_scale, mp, assert_exact):
+    """Two components; for each leaf the ends come from the same ends of a standard event."""
+    ends = [(-1, 1), (-9, -8), (3, math.inf), (-math.inf, -2), (0.5, 0.5 + 2.0**-20), (-math.inf, math.inf)]
+    params = np.float32([0.5, -1.0, -0.25, 1.5, 0.75, -1.25]).astype(float)
+    sigmas = [exact_scale(a) for a in params[4:]]
+    weights = [mp.exp(a) / sum(map(mp.exp, params[:2])) for a in params[:2]]
+
+    def laplace(low, high):
+        def cdf(z):
+            return mp.exp(z) / 2 if z < 0 else 1 - mp.exp(-z) / 2
+
+        low, high = (-high, -low) if low > 0 else (low, high)
+        return cdf(high) - cdf(low)
+
+    inward = {
+        mx.Normal(1): lambda y: y,
+        mx.Laplace(1): lambda y: y,
+        mx.LogNormal(1): lambda y: mp.log(y) if y > 0 else -mp.inf,
+        mx.LogitNormal(1, -1.0, 3.0): lambda y: (
+            -mp.inf if y <= -1 else mp.inf if y >= 3 else mp.log((y + 1) / (3 - y))
+        ),
+    }
+    lower, upper, truth = [], [], []
+    for leaf, transformed in inward.items():
+        low, high = np.float32(events(leaf, np.float32(ends).T)).astype(float)
+        mass = laplace if isinstance(leaf, mx.Laplace) else exact_mass
+        lower, upper = [*lower, low[:, None]], [*upper, high[:, None]]
+        for a, b in zip(low, high, strict=True):
+            a, b = (transformed(mp.mpf(end)) for end in (a, b))
+            parts = zip(weights, params[2:4], sigmas, strict=True)
+            truth.append(float(mp.log(sum(w * mass((a - m) / s, (b - m) / s) for w, m, s in parts))))
+
+    def intervals(params, lower, upper):
+        pairs = zip(inward, lower, upper, strict=True)
+        return [mx.Mixture(leaf, 2).log_prob(params, lower=a, upper=b) for leaf, a, b in pairs]
+
+    assert_exact(intervals, params, np.array(lower), np.array(upper), truth=np.reshape(truth, (4, -1)))
+
+
+@pytest.mark.parametrize("leaf", [mx.Normal(2), mx.Laplace(2), mx.LogNormal(2)], ids=repr)
+def test_an_observed_dimension_and_an_interval_share_the_components(leaf):
+    """Dimension 0 is known, dimension 1 up to an interval: sum of w density probability."""
+    family = mx.Mixture(leaf, 3)
+    params = draw_params(family, rows=1)[0]
+    logits, *rows = params.reshape(5, 3)
+    first, second = (mx.Mixture(type(leaf)(1), 3)([*logits, *rows[d], *rows[2 + d]]) for d in (0, 1))
+    shares = first.responsibilities(0.5) * np.exp(first.log_prob(0.5))
+    parts = [type(leaf)(1)([rows[1][k], rows[3][k]]) for k in range(3)]
+    masses = [part.cdf(2.0) - part.cdf(0.25) for part in parts]
+    actual = family.log_prob(params, lower=[0.5, 0.25], upper=[0.5, 2.0])
+    assert actual == pytest.approx(math.log(shares @ masses), rel=1e-12)
+    assert second.log_prob(lower=0.25, upper=2.0) == pytest.approx(math.log(second.weights @ masses), rel=1e-12)
+
+
+@pytest.mark.parametrize("leaf", [mx.Bernoulli(2), mx.Categorical(3)], ids=repr)
+def test_an_interval_of_discrete_events_sums_them(leaf):
+    family = mx.Mixture(leaf, 3)
+    p = family(draw_params(family))
+    outcomes = [[0, 0], [0, 1], [1, 0], [1, 1]] if isinstance(leaf, mx.Bernoulli) else np.eye(3)
+    for lower, upper in (([0] * 3, [1] * 3), ([-1, 0, -1], [1, 1, 1]), ([-1] * 3, [0, 1, 1])):
+        low, high = np.array(lower[: leaf.event_size]), np.array(upper[: leaf.event_size])
+        inside = [y for y in outcomes if ((low < y) & (y <= high)).all()]
+        total = sum(np.exp(p.log_prob(y)) for y in inside)
+        with np.errstate(divide="ignore"):
+            np.testing.assert_allclose(p.log_prob(lower=low, upper=high), np.log(total * np.ones(3)), atol=1e-14)
+
+
+# Responsibilities.
+
+
+@every_leaf
+def test_responsibilities_are_bayes_rule(leaf):
+    family = mx.Mixture(leaf, 4)
+    params, y = draw_rows(family)
+    logits, *table = params.reshape(3, -1, 4).transpose(1, 0, 2)
+    joint = [
+        np.exp(logits[:, k] + leaf.log_prob(np.stack(table, axis=-1)[:, k], y))  # weights up to a factor
+        for k in range(4)
+    ]
+    shares = family.responsibilities(params, y)
+    np.testing.assert_allclose(shares, np.transpose(joint / np.sum(joint, axis=0)), rtol=1e-12)
+    np.testing.assert_allclose(shares.sum(axis=-1), 1, rtol=1e-14)
+
+
+def test_responsibilities_are_right_where_densities_underflow(tensor):
+    family = mx.Mixture(mx.Normal(1), 2)
+    params = [0.0, 0.0, -1.0, 1.0, 0.0, 0.0]
+    np.testing.assert_allclose(family(params).responsibilities(1000.0), [0, 1], atol=1e-300)
+    shares = ops.convert_to_numpy(family.responsibilities(tensor(params), tensor([-1000.0])))
+    np.testing.assert_allclose(shares, [1, 0], atol=1e-30)
 
 
 # Moments.
@@ -156,27 +378,298 @@ def test_moments_are_the_densitys():
     assert p.variance()[0] == pytest.approx(moment(lambda y: (y - mean) ** 2), rel=1e-9)
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
-def test_covariance_is_the_second_moment_less_the_means(covariance, mixture_by_hand):
-    params = np.random.default_rng(2).normal(size=mx.Mixture(mx.Normal(3, covariance), 4).params_size)
-    weights, means, covs = mixture_by_hand(params, 4, 3, covariance)
-    mean = weights @ means
-    second = sum(w * (cov + np.outer(m, m)) for w, m, cov in zip(weights, means, covs, strict=True))
-    p = mx.Mixture(mx.Normal(3, covariance), 4)(params)
-    np.testing.assert_allclose(p.mean(), mean, rtol=1e-12)
-    np.testing.assert_allclose(p.covariance(), second - np.outer(mean, mean), rtol=1e-10, atol=1e-12)
+@every_leaf
+def test_covariance_is_the_second_moment_less_the_means(leaf):
+    family = mx.Mixture(leaf, 4)
+    params = draw_params(family, rows=1)[0]
+    logits, *table = params.reshape(-1, 4)
+    parts = [leaf(column) for column in np.transpose(table)]
+    weights = np.exp(logits) / np.exp(logits).sum()
+    mean = sum(w * part.mean() for w, part in zip(weights, parts, strict=True))
+    second = sum(
+        w * (part.covariance() + np.outer(part.mean(), part.mean()))
+        for w, part in zip(weights, parts, strict=True)
+    )
+    p = family(params)
+    np.testing.assert_allclose(p.mean(), mean, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(p.covariance(), second - np.outer(mean, mean), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(p.variance(), np.diag(p.covariance()), rtol=1e-12)
 
 
-# Extremes.
+# Entropy.
 
 
-def test_value_and_gradient_are_finite_at_extreme_activations(gradient, tensor):
-    family = mx.Mixture(mx.Normal(2), 2)
+def entropy_on_a_line(log_density, edges):
+    """Integrate -p log p between edges, finely."""
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    edges = np.unique(edges)
+    half = np.diff(edges)[:, None] / 2
+    y = edges[:-1, None] + half * (nodes + 1)
+    log_p = log_density(y.ravel()).reshape(y.shape)
+    return -np.sum(half * weights * np.exp(log_p) * np.maximum(log_p, -1e6))
+
+
+@pytest.mark.parametrize("locations", [[0.0, 0.5], [0.0, 8.0], [0.0, 1e4]], ids=str)
+@pytest.mark.parametrize("activations", [[0.0, 0.5], [0.0, math.log(1e-3)], [2.0, 1.0]], ids=str)
+def test_entropy_of_one_dimension_is_exact(locations, activations):
+    logits = np.array([0.25, -0.75])
+    log_weights = logits - np.logaddexp(*logits)
+    sigmas = np.array([a + 1 if a > 0 else math.exp(a) for a in activations])
+    params = [*logits, *locations, *activations]
+    span = np.concatenate([np.linspace(-9, 9, 73), [-40, -25, -15, 15, 25, 40]])  # the farther for Laplace
+    edges = np.array(locations)[:, None] + sigmas[:, None] * span
+    for leaf, truth in ((mx.Normal(1), stats.norm), (mx.Laplace(1), stats.laplace)):
+
+        def log_density(x, truth=truth):
+            parts = truth(locations, sigmas).logpdf(x[:, None])
+            return np.logaddexp(*(log_weights + parts).T)
+
+        expected = entropy_on_a_line(log_density, edges)
+        assert mx.Mixture(leaf, 2)(params).entropy() == pytest.approx(expected, abs=1e-9)
+        if leaf == mx.Normal(1):
+            normals = expected
+    # H(g(X)) = H(X) + E log g'(X): for an exponential that is E X.
+    weights = np.exp(log_weights)
+    if max(locations) < 100:
+        expected = normals + weights @ locations
+        assert mx.Mixture(mx.LogNormal(1), 2)(params).entropy() == pytest.approx(expected, abs=1e-10)
+        slopes = [
+            integrate.quad(
+                lambda x, m=m, s=s: -(np.logaddexp(0, x) + np.logaddexp(0, -x)) * stats.norm(m, s).pdf(x),
+                m - 9 * s,
+                m + 9 * s,
+                points=[m, min(max(0, m - 8 * s), m + 8 * s)],
+                limit=200,
+            )[0]
+            for m, s in zip(locations, sigmas, strict=True)
+        ]
+        expected = normals + weights @ slopes
+        assert mx.Mixture(mx.LogitNormal(1), 2)(params).entropy() == pytest.approx(expected, abs=1e-8)
+
+
+def test_entropy_of_components_far_apart_is_the_weights_and_the_mean_of_theirs():
+    logits, count = np.linspace(0, 2, 6), 6
+    weights = np.exp(logits) / np.exp(logits).sum()
+    scales = np.linspace(0, 5, count)
+    p = mx.Mixture(mx.Normal(1), count)([*logits, *(1e5 * np.arange(count)), *scales])
+    own = [stats.norm(0, 1 + scale).entropy() for scale in scales]
+    assert p.entropy() == pytest.approx(stats.entropy(weights) + weights @ own, abs=1e-10)
+
+
+def test_entropy_of_equal_components_is_theirs():
+    p = mx.Mixture(mx.LogNormal(1), 50)([*np.linspace(-3, 3, 50), *[2.0] * 50, *[4.0] * 50])
+    assert p.entropy() == pytest.approx(stats.lognorm(5, scale=math.exp(2)).entropy(), abs=1e-10)
+
+
+def test_entropy_of_many_components_needs_little_memory():
+    family = mx.Mixture(mx.Normal(1), 300)
+    params = np.concatenate([np.zeros(300), np.zeros(300), np.ones(300)])
+    tracemalloc.start()
+    entropy = family.entropy(params)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert entropy == pytest.approx(stats.norm(0, 2).entropy(), abs=1e-10)
+    assert peak < 600e6
+
+
+@pytest.mark.parametrize("leaf", [mx.Bernoulli(1), mx.Categorical(4)], ids=repr)
+def test_entropy_of_few_events_is_their_sum(leaf):
+    family = mx.Mixture(leaf, 3)
+    p = family(draw_params(family))
+    outcomes = [[0], [1]] if isinstance(leaf, mx.Bernoulli) else np.eye(4)
+    log_probs = np.array([p.log_prob(outcome) for outcome in outcomes])
+    np.testing.assert_allclose(p.entropy(), -np.sum(np.exp(log_probs) * log_probs, axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_entropy_of_several_dimensions_is_a_seeded_estimate(covariance):
+    family = mx.Mixture(mx.Normal(2, covariance), 3)
+    p = family(draw_params(family, rows=2))
+    line = np.arange(-25, 25, 0.1)
+    log_p = p.log_prob(np.stack(np.meshgrid(line, line), axis=-1)[:, :, None])
+    p_of = np.exp(log_p) * 0.1**2
+    truth = -np.sum(p_of * log_p, axis=(0, 1))
+    error = np.sqrt((np.sum(p_of * log_p**2, axis=(0, 1)) - truth**2) / ENTROPY_SAMPLES)
+    assert (np.abs(p.entropy() - truth) < 5 * error).all()
+    assert (error < math.sqrt(2) / 64).all()  # "about sqrt(D / 2) / 64"
+    np.testing.assert_array_equal(p.entropy(), p.entropy())
+
+
+def test_entropy_of_tensors_is_an_array():
+    family = mx.Mixture(mx.Normal(1), 3)
+    assert isinstance(family.entropy(ops.convert_to_tensor(THREE, dtype="float32")), np.ndarray | float)
+
+
+# Several dimensions.
+
+
+@pytest.mark.parametrize("covariance", ["spherical", "diagonal", "full"])
+@pytest.mark.parametrize("dims", [[2], [3, 0], [1, 3, 0]], ids=str)
+def test_marginal_and_condition_are_the_block_formulas(covariance, dims, mixture_by_hand):
+    family = mx.Mixture(mx.Normal(4, covariance), 3)
+    params = draw_params(family, rows=2)
+    values = np.random.default_rng(1).normal(size=(2, len(dims)))
+    marginal, conditional = family(params).marginal(dims), family(params).condition(dims, values)
+    rest = [d for d in range(4) if d not in dims]
+    for row in range(2):
+        weights, means, covs = mixture_by_hand(params[row], 3, 4, covariance)
+        np.testing.assert_allclose(marginal.weights[row], weights, rtol=1e-12)
+        np.testing.assert_allclose(marginal.means[row], means[:, dims], rtol=1e-12)
+        np.testing.assert_allclose(marginal.covariances[row], covs[:, dims][:, :, dims], rtol=1e-10, atol=1e-12)
+        evidence = np.zeros(3)
+        for k in range(3):
+            known, across = covs[k][np.ix_(dims, dims)], covs[k][np.ix_(rest, dims)]
+            gain = across @ np.linalg.inv(known)
+            mean = means[k, rest] + gain @ (values[row] - means[k, dims])
+            cov = covs[k][np.ix_(rest, rest)] - gain @ across.T
+            evidence[k] = weights[k] * stats.multivariate_normal(means[k, dims], known).pdf(values[row])
+            np.testing.assert_allclose(conditional.means[row, k], mean, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(conditional.covariances[row, k], cov, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(conditional.weights[row], evidence / evidence.sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dims", [0, 1])
+def test_marginal_and_condition_of_the_papers_bivariate(dims, mixture_by_hand):
+    family = mx.Mixture(mx.Normal(2, "bivariate"), 2)
+    params = draw_params(family, rows=1)[0]
+    _, means, covs = mixture_by_hand(params, 2, 2, "bivariate")
+    p = family(params).condition(dims, 0.5)
+    gain = covs[:, 0, 1] / covs[:, dims, dims]
+    expected = means[:, 1 - dims] + gain * (0.5 - means[:, dims])
+    np.testing.assert_allclose(p.means[:, 0], expected, rtol=1e-10)
+    variance = covs[:, 1 - dims, 1 - dims] - gain * covs[:, 0, 1]
+    np.testing.assert_allclose(p.scales[:, 0], np.sqrt(variance), rtol=1e-10)
+    marginal = family(params).marginal(dims)
+    np.testing.assert_allclose(marginal.scales[:, 0], np.sqrt(covs[:, dims, dims]), rtol=1e-12)
+
+
+SEVERAL = [
+    mx.Normal(3),
+    mx.Normal(3, "full"),
+    mx.Laplace(3),
+    mx.LogNormal(3, "full"),
+    mx.LogitNormal(3, -1.0, 3.0, "full"),
+    mx.Mixture(mx.Normal(3, "full"), 2),
+    mx.Affine(mx.Normal(3, "full"), [1.0, 2.0, 3.0], [0.5, 1.0, 20.0]),
+    mx.Independent(mx.Normal(1), 3),
+]
+
+
+@pytest.mark.parametrize("leaf", SEVERAL, ids=repr)
+def test_a_conditional_times_a_marginal_is_the_joint_density(leaf):
+    family = mx.Mixture(leaf, 4)
+    params, y = draw_params(family), 0.5 + 0.4 * np.random.default_rng(0).random((3, 3))
+    p = family(params)
+    for known, rest in (([1], [0, 2]), ([2, 0], [1])):
+        conditional, marginal = p.condition(known, y[:, known]), p.marginal(known)
+        product = conditional.log_prob(y[:, rest]) + marginal.log_prob(y[:, known])
+        np.testing.assert_allclose(product, p.log_prob(y), rtol=1e-10)
+    np.testing.assert_allclose(p.marginal([2, 0, 1]).log_prob(y[:, [2, 0, 1]]), p.log_prob(y), rtol=1e-10)
+
+
+def test_several_values_may_be_given_for_one_row():
+    family = mx.Mixture(mx.Normal(2, "full"), 3)
+    p, line = family(draw_params(family)[0]), np.linspace(-3, 3, 7)[:, None]
+    together = p.condition(0, line)
+    assert together.batch_shape == (7,)
+    for row, value in enumerate(line):
+        np.testing.assert_allclose(together[row].mean(), p.condition(0, value).mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("leaf", [mx.Normal(2, "full"), mx.Laplace(2), mx.LogNormal(2, "full")], ids=repr)
+def test_values_far_away_leave_a_conditional_finite(leaf):
+    family = mx.Mixture(leaf, 3)
+    p = family(draw_params(family, rows=1)[0]).condition(0, [[1e-30], [1e8], [1e30]])
+    assert np.isfinite(p.params).all()
+    np.testing.assert_allclose(p.weights.sum(axis=-1), 1, rtol=1e-12)
+    assert np.isfinite(p.log_prob(1.0)).all()
+    assert np.isfinite(p.sample(10, seed=0)).all()
+
+
+def test_weights_of_a_conditional_keep_their_digits_far_away():
+    """The evidence is some -5e11, and its differences decide."""
+    p = mx.Mixture(mx.Normal(2), 2)([0.0, 0.0, 0.0, 1e-6, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0])
+    odds = np.diff(np.log(p.condition(0, 1e6).weights))
+    assert odds == pytest.approx(1.0, abs=1e-3)
+    drawn = p.condition(0, 1e6).sample(10_000, seed=0)[:, 0]
+    assert np.mean(drawn > 2.5) == pytest.approx(1 / (1 + math.exp(-1)), abs=0.025)
+
+
+@pytest.mark.parametrize("method", ["marginal", "condition"])
+@pytest.mark.parametrize("dims", [[0, 0], 3, -1, [0, 3], [], 1.5, "a"], ids=str)
+def test_wrong_dimensions_are_named(method, dims):
+    family = mx.Mixture(mx.Normal(3, "full"), 2)
+    p = family(np.zeros(family.params_size))
+    arguments = [dims] if method == "marginal" else [dims, [0.0]]
+    with pytest.raises(ValueError, match="dims must be distinct dimensions between 0 and 2; received"):
+        getattr(p, method)(*arguments)
+
+
+def test_something_must_be_left_to_predict():
+    p = mx.Mixture(mx.Normal(2), 2)(np.zeros(10))
+    with pytest.raises(ValueError, match="dims must leave a dimension to predict; received all 2"):
+        p.condition([0, 1], [0.0, 0.0])
+
+
+@pytest.mark.parametrize("values", [[0.0], [0.0, 0.0, 0.0], 0.0], ids=str)
+def test_a_wrong_number_of_values_is_refused(values):
+    family = mx.Mixture(mx.Normal(3), 2)
+    for condition in (family(np.zeros(14)).condition, lambda *given: family.condition(np.zeros(14), *given)):
+        with pytest.raises(ValueError, match="values must have 2 on the last axis, one for each of dims"):
+            condition([0, 1], values)
+
+
+def test_values_outside_the_support_are_refused():
+    p = mx.Mixture(mx.LogNormal(2), 2)(np.zeros(10))
+    with pytest.raises(ValueError, match="values must lie inside the support"):
+        p.condition(0, -1.0)
+
+
+# Extremes. Random combinations of raw activations, of logits also -inf, and of targets.
+
+RAW = [-1e4, -100.0, math.log(1e-6), -1.0, 0.0, 1.0, 100.0, 1e4, 1e6]
+FAR = [-1e4, -1.0, 0.0, 1e-6, 0.5, 1.0, 2.0, 1e4]
+
+
+@pytest.mark.parametrize(
+    ("leaf", "count"),
+    [
+        *((leaf, 3) for leaf in LEAVES),
+        (mx.Normal(1), 1),
+        (mx.Normal(1), 1000),
+        (mx.Normal(64), 2),
+        (mx.Normal(8, "full"), 2),
+        (mx.Laplace(64), 2),
+        (mx.LogitNormal(64), 2),
+        (mx.Bernoulli(64), 2),
+        (mx.Independent(mx.Mixture(mx.Normal(1), 5), 8), 2),
+    ],
+    ids=repr,
+)
+def test_values_and_gradients_are_finite_at_extremes(leaf, count, gradient, tensor):
+    family = mx.Mixture(leaf, count)
     rng = np.random.default_rng(0)
-    params = rng.choice([-1e4, 0.0, 1e4], size=(500, family.params_size))
-    y = tensor(rng.choice([-1e4, 0.0, 1e4], size=(500, 2)))
-    value, slope = gradient(lambda params: family.log_prob(params, y), params)
+    rows = 20 if count == 1000 else 300
+    params = rng.choice(RAW, size=(rows, family.params_size))
+    logits = rng.choice([-math.inf, -1e4, 0.0, 1e4], size=(rows, count))
+    logits[:, 0] = rng.choice([-1e4, 0.0, 1e4], size=rows)
+    params[:, :count] = logits
+    y = rng.choice(FAR, size=(rows, family.event_size))
+    y = y if leaf.is_continuous else events(leaf, y)
+    value, slope = gradient(lambda params: family.log_prob(params, tensor(y)), params)
+    assert np.isfinite(value).all()
+    assert np.isfinite(slope).all()
+    assert not np.isnan(family.log_prob(params, y)).any()
+
+
+@pytest.mark.parametrize("leaf", [mx.Normal(2), mx.Laplace(2), mx.LogNormal(2), mx.LogitNormal(2)], ids=repr)
+def test_intervals_are_finite_at_extremes(leaf, gradient, tensor):
+    family = mx.Mixture(leaf, 3)
+    rng = np.random.default_rng(0)
+    params = rng.choice(RAW, size=(300, family.params_size))
+    ends = np.sort(rng.choice([-math.inf, *FAR, math.inf], size=(2, 300, 2)), axis=0)
+    lower, upper = tensor(ends[0]), tensor(ends[1])
+    value, slope = gradient(lambda params: family.log_prob(params, lower=lower, upper=upper), params)
     assert np.isfinite(value).all()
     assert np.isfinite(slope).all()
 
@@ -216,41 +709,67 @@ def test_tails_do_not_cancel():
     np.testing.assert_allclose(p.sf(y[:, None]), three("sf", y), rtol=1e-11)
 
 
-def test_tails_of_tensors(compiled):
+def test_tails_of_tensors(on_tensors):
     family = mx.Mixture(mx.Normal(1), 3)
-    y = np.array([[-5.0], [0.25], [8.0]], "float32")
-    for method in ("cdf", "sf"):
-        actual = compiled(getattr(family, method), THREE, y)
+    y = np.array([[-5.0], [0.25], [8.0]])
+    tails = on_tensors(lambda params, y: [family.cdf(params, y), family.sf(params, y)], THREE, y)
+    for method, actual in zip(("cdf", "sf"), tails, strict=True):
         assert actual == pytest.approx(three(method, y[:, 0]), rel=2e-5)
 
 
 # Samples.
 
 
-def test_samples_follow_the_distribution():
-    x = mx.Mixture(mx.Normal(1), 3)(THREE).sample(100_000, seed=0)[:, 0]
-    assert stats.kstest(x, lambda y: three("cdf", y)).pvalue > 1e-4
-    wide = [*THREE[:6], 0.05, math.log(1.05) - 1, 1.05 * 2.5 - 1]  # every scale 5 % larger
-    p = mx.Mixture(mx.Normal(1), 3)(wide)
-    assert stats.kstest(x, lambda y: p.cdf(y[:, None])).pvalue < 1e-4
+@pytest.mark.parametrize("leaf", [mx.Normal(1), mx.Laplace(1), mx.LogNormal(1)], ids=repr)
+def test_samples_follow_the_distribution(leaf, draw, assert_follow):
+    truths = {mx.Normal(1): stats.norm, mx.Laplace(1): stats.laplace, mx.LogNormal(1): stats.norm}
+
+    parts = truths[leaf](LOCATIONS, SCALES)
+    x = draw(mx.Mixture(leaf, 3), THREE)[:, 0]
+    x = np.log(x) if isinstance(leaf, mx.LogNormal) else x
+    assert_follow(x, lambda x: parts.cdf(x[:, None]) @ WEIGHTS, lambda x: parts.cdf(x[:, None] / 1.02) @ WEIGHTS)
 
 
-def test_samples_have_the_mixtures_covariance():
+def test_samples_have_the_mixtures_covariance(draw):
+    """Mean, covariance and, against a wrong share of components, the counts on a grid of cells."""
     family = mx.Mixture(mx.Normal(2, "full"), 3)
-    p = family(np.random.default_rng(0).normal(size=family.params_size))
-    n = 100_000
-    x = p.sample(n, seed=0)
+    params = draw_params(family, rows=1)[0]
+    p, n = family(params), 100_000
+    x = draw(family, params)
     assert (np.abs(x.mean(axis=0) - p.mean()) < 5 * np.sqrt(p.variance() / n)).all()
     products = (x - p.mean())[:, :, None] * (x - p.mean())[:, None, :]
     assert (np.abs(products.mean(axis=0) - p.covariance()) < 5 * products.std(axis=0) / math.sqrt(n)).all()
+    # Each event, mapped by F(y_0) and F(y_1 | y_0), is uniform on the square.
+    u = p.marginal(0).cdf(x[:, :1])
+    v = p.condition(0, x[:, :1]).cdf(x[:, 1:])
+    counts, _, _ = np.histogram2d(u, v, bins=10, range=[[0, 1], [0, 1]])
+    assert stats.chisquare(counts.ravel()).pvalue > 1e-4
+    wrong = family(1.05 * params)
+    counts, _, _ = np.histogram2d(
+        wrong.marginal(0).cdf(x[:, :1]), wrong.condition(0, x[:, :1]).cdf(x[:, 1:]), bins=10
+    )
+    assert stats.chisquare(counts.ravel()).pvalue < 1e-4
 
 
+@pytest.mark.parametrize("leaf", [mx.Bernoulli(2), mx.Categorical(3)], ids=repr)
+def test_discrete_samples_have_the_mixtures_probabilities(leaf, draw):
+    family = mx.Mixture(leaf, 2)
+    params = draw_params(family, rows=1)[0]
+    x = draw(family, params)
+    outcomes = [[0, 0], [0, 1], [1, 0], [1, 1]] if isinstance(leaf, mx.Bernoulli) else np.eye(3)
+    counts = [np.sum((x == outcome).all(axis=-1)) for outcome in outcomes]
+    expected = [len(x) * math.exp(family(params).log_prob(outcome)) for outcome in outcomes]
+    assert stats.chisquare(counts, expected).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("count", [6, 200])
 @pytest.mark.parametrize("logit", [-1e4, -math.inf])
-def test_components_of_weight_zero_are_never_drawn(logit):
-    """Components 0, 3 and 5: the first, one inside and the last."""
-    logits = [logit, 0.0, 1.0, logit, 2.0, logit]
-    means = [1e6, 0.0, 1.0, 1e6, 2.0, 1e6]
-    x = mx.Mixture(mx.Normal(1), 6)([*logits, *means, *[0.0] * 6]).sample(100_000, seed=0)
+def test_components_of_weight_zero_are_never_drawn(logit, count, draw):
+    """The first, the last and every third."""
+    logits = np.linspace(0, 2, count)
+    logits[::3] = logits[-1] = logit
+    means = np.where(logits == logit, 1e6, 0.0)
+    x = draw(mx.Mixture(mx.Normal(1), count), [*logits, *means, *[0.0] * count], n=20_000)
     assert x.max() < 100
 
 
@@ -265,12 +784,35 @@ def test_the_ends_of_the_uniform_choose_a_component_with_weight(uniform, monkeyp
     assert drawn[0] < 100
 
 
+def test_memory_of_samples_does_not_grow_with_the_components_times_the_samples():
+    family = mx.Mixture(mx.Normal(1), 1000)
+    p = family(draw_params(family, rows=1)[0])
+    p.sample(1, seed=0)
+    tracemalloc.start()
+    x = p.sample(1_000_000, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100e6  # the samples take 8 MB; all their weights would take 8 GB
+    error = np.sqrt(p.variance() / len(x))
+    assert np.abs(x.mean(axis=0) - p.mean()) < 5 * error
+
+
+def test_the_seed_decides_a_mixtures_draws(draw):
+    family = mx.Mixture(mx.Normal(1), 3)
+    first, again, other = draw(family, THREE, {"seed": 1}, {"seed": 1}, {"seed": 2}, n=1000)
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).all()
+    for lag in range(4):  # nor is one a shifted copy of the other
+        for a, b in ((first, other), (other, first)):
+            assert abs(np.corrcoef(a[lag:, 0], b[: 1000 - lag, 0])[0, 1]) < 5 / math.sqrt(1000 - lag)
+
+
 @pytest.mark.parametrize("method", ["sample", "weights", "cdf"])
 def test_one_component_works_on_tensors(method, compiled):
     """Keras warns of a softmax over one value, and a warning fails a test."""
     family = mx.Mixture(mx.Normal(1), 1)
-    events = [[[1.0], [1.0]]] if method == "cdf" else []
-    value = compiled(getattr(family, method), [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]], *events)
+    y = [[[1.0], [1.0]]] if method == "cdf" else []
+    value = compiled(getattr(family, method), [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]], *y)
     assert value.shape == ((2,) if method == "cdf" else (2, 1))
 
 

@@ -98,9 +98,12 @@ class Affine(Family):
         return self.family._log_probs(xp, table, self._inward(y)) - self.log_volume
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
-        value = self.family._log_interval(xp, params, self._inward(lower), self._inward(upper))
-        log_scale = xp.log(self._units(lower)[1])
-        return value - xp.sum(xp.where(lower == upper, log_scale, 0.0), axis=-1)
+        low, high = self._inward(lower), self._inward(upper)
+        value = self.family._log_interval(xp, params, low, high)
+        # Where both bounds became one, `value` is a density per unit of u.
+        width = xp.where(lower == upper, 1.0, upper - lower)
+        change = xp.log(xp.where(low == high, width / self._units(lower)[1], 1.0))
+        return value + xp.sum(change, axis=-1)
 
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         return self._outward(self.family._sample(xp, params, source, sampler, draws))

@@ -190,12 +190,14 @@ class Family:
     def cdf(self, params: Array, y: Array) -> Array:
         """Return P(Y <= y) of a one-dimensional event, `(*batch,)`."""
         self._univariate("cdf")
-        return self._cdf(*self._read(params, y))
+        xp, params, y = self._read(params, y)
+        return xp.minimum(self._cdf(xp, params, y), 1.0)  # weights add up to 1 but for a rounding
 
     def sf(self, params: Array, y: Array) -> Array:
         """Return P(Y > y) of a one-dimensional event, exact where 1 - cdf cancels, `(*batch,)`."""
         self._univariate("sf")
-        return self._sf(*self._read(params, y))
+        xp, params, y = self._read(params, y)
+        return xp.minimum(self._sf(xp, params, y), 1.0)
 
     def quantile(self, params: Array, q: Array) -> np.ndarray:
         """Return inf{y : cdf(y) >= q} in float64, `(*batch, 1)`; `q` broadcasts against `batch`."""

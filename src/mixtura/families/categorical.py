@@ -12,7 +12,7 @@ from mixtura.families import host
 from mixtura.families.base import Family
 from mixtura.families.checks import positive_int
 from mixtura.families.draws import Draws
-from mixtura.families.special import log_zero
+from mixtura.families.special import log_zero, logsumexp
 from mixtura.sampling import Samplers, for_one
 
 IMPOSSIBLE = -1e30
@@ -73,7 +73,7 @@ class Categorical(Family):
         lower_, upper_ = lower[..., None, :], upper[..., None, :]
         inside = xp.where(lower_ == upper_, one_hot == lower_, (lower_ < one_hot) & (one_hot <= upper_))
         log_masses = xp.where(xp.all(inside, axis=-1), self._log_probabilities(xp, params), log_zero(xp))
-        return xp.logsumexp(log_masses, axis=-1)
+        return logsumexp(xp, log_masses)
 
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         chosen = source.choose(draws, params, for_one(sampler).discrete)

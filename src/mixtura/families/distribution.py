@@ -233,17 +233,21 @@ def describe(p: Distribution) -> str:
     if p.batch_shape or p.event_size > 3:
         return ""
     try:
-        means, scales = p.means, p.scales
-        heads = [f"{100 * weight:.3g} % at " for weight in p.weights]
+        weights, means, scales = p.weights, p.means, p.scales
     except NotImplementedError:
-        try:
-            means, scales, heads = p.mean()[None], np.sqrt(p.variance())[None], [""]
-        except NotImplementedError:
-            return ""
-    if means.ndim != 2 or len(means) > 6:
-        return f": mean {_numbers(p.mean())}, std {_numbers(np.sqrt(p.variance()))}"
-    parts = zip(heads, means, scales, strict=True)
-    return ": " + ", ".join(f"{head}{_numbers(mean)} ± {_numbers(scale)}" for head, mean, scale in parts)
+        weights = means = scales = np.empty((0, 0, 0))
+    if weights.ndim == 1 and len(weights) <= 6:
+        parts = zip(weights, means, scales, strict=True)
+        listed = (f"{100 * weight:.3g} % at {_spread(mean, scale)}" for weight, mean, scale in parts)
+        return f": {', '.join(listed)}"
+    try:
+        return f": {_spread(p.mean(), np.sqrt(p.variance()))}"
+    except NotImplementedError:
+        return ""
+
+
+def _spread(mean: np.ndarray, scale: np.ndarray) -> str:
+    return f"{_numbers(mean)} ± {_numbers(scale)}"
 
 
 def _numbers(values: np.ndarray) -> str:

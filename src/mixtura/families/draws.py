@@ -18,6 +18,9 @@ from mixtura.families import host
 from mixtura.families.seeds import check_seed, split_seed
 from mixtura.families.tables import rows_of
 
+# Up to so many components a choice is written out term by term.
+FEW = 32
+
 
 class TensorDraws:
     """Draws on the Keras backend.
@@ -45,10 +48,28 @@ class TensorDraws:
         """Draw indices with probabilities softmax(logits / temperature), `(*draws, *batch)`."""
         # Inverting the cumulative weights takes one uniform number a row, where Gumbel noise would take K.
         # Dividing by the last makes it exactly 1, so that a component of weight zero is never drawn.
-        cumulative = running_sum(ops.exp(tempered(ops, logits, temperature)))
+        weights = ops.exp(tempered(ops, logits, temperature))
+        count = logits.shape[-1]
+        if count > FEW:
+            cumulative = ops.cumsum(weights, axis=-1)
+        else:  # added up in order, which compiles to faster code than a cumulative sum
+            cumulative = ops.concatenate(list(accumulate(rows_of(ops, weights, count))), axis=-1)
         cumulative = cumulative[..., :-1] / cumulative[..., -1:]
         uniform = self.uniform((*draws, *ops.shape(logits)[:-1], 1), logits)
         return ops.sum(ops.cast(uniform >= cumulative, "int32"), axis=-1)
+
+    def pick(self, draws: tuple[int, ...], logits: Any, temperature: Any, table: Any) -> Any:
+        """Draw a column of each row's `table` `(*batch, P, K)` by its logits, `(*draws, *batch, P)`."""
+        chosen = self.choose(draws, logits, temperature)[..., None]
+        count = logits.shape[-1]
+        # A gather compiles to a loop that takes one number at a time.
+        if count > FEW:
+            is_chosen = chosen[..., None] == ops.arange(count, dtype="int32")
+            return ops.sum(ops.where(is_chosen, table, ops.zeros_like(table)), axis=-1)
+        picked = table[..., 0]
+        for k in range(1, count):
+            picked = ops.where(chosen == k, table[..., k], picked)
+        return picked
 
 
 class ArrayDraws:
@@ -99,24 +120,21 @@ class ArrayDraws:
         found = np.searchsorted(table.ravel(), sought, side="right") - rows * count
         return found.reshape(*draws, *batch)
 
+    def pick(
+        self, draws: tuple[int, ...], logits: np.ndarray, temperature: Any, table: np.ndarray
+    ) -> np.ndarray:
+        """Draw a column of each row's `table` `(*batch, P, K)` by its logits, `(*draws, *batch, P)`."""
+        chosen = self.choose(draws, logits, temperature)[..., None, None]
+        table = table.reshape(*[1] * len(draws), *table.shape)
+        return np.take_along_axis(table, chosen, axis=-1)[..., 0]
+
 
 Draws = TensorDraws | ArrayDraws
-
-
-def running_sum(x: Any) -> Any:
-    """Return the cumulative sum over the last axis, added up in order.
-
-    Adding 0 leaves a sum as it is; a cumulative sum by another order of additions need not.
-    """
-    count = x.shape[-1]
-    if count > 64:
-        return ops.cumsum(x, axis=-1)
-    return ops.concatenate(list(accumulate(rows_of(ops, x, count))), axis=-1)
 
 
 def tempered(xp: Any, logits: Any, temperature: Any) -> Any:
     """Return logits / temperature, less their largest; 0 leaves the largest and makes the others -inf."""
     logits = logits - xp.max(logits, axis=-1, keepdims=True)
-    if isinstance(temperature, Real) and temperature == 1:
-        return logits
-    return logits / xp.maximum(temperature, 1e-30)
+    if isinstance(temperature, Real):
+        return logits if temperature == 1 else logits / max(float(temperature), 1e-30)
+    return logits / xp.cast(xp.maximum(temperature, 1e-30), logits.dtype)

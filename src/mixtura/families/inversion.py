@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # Rows are solved in pieces of about this many numbers, which stay in a processor's cache.
 PIECE = 2**17
 
+# Half the width of the widest bracket.
+LARGEST = np.finfo(float).max / 4
+
 # Two probabilities closer than this, relatively, count as equal: a few roundings of a sum.
 EQUAL = 2.0**-50
 
@@ -45,7 +48,8 @@ def invert(
     rows = np.broadcast_to(np.arange(params[..., 0].size).reshape(params.shape[:-1]), shape).ravel()
     table = params.reshape(-1, params.shape[-1])
     solution = np.array(low)
-    open_rows = np.flatnonzero((low < high) & np.isfinite(low) & np.isfinite(high))
+    open_rows = np.flatnonzero(low < high)
+    low, high = (np.clip(a, -LARGEST, LARGEST) for a in (low, high))  # one of them may have overflowed
     length = max(1, PIECE // table.shape[-1])
     for start in range(0, len(open_rows), length):
         piece = open_rows[start : start + length]
@@ -62,7 +66,8 @@ def _solve(
         value = tail(host, params, y[:, None])
         return value, (value <= q * (1 + EQUAL)) if upper else (value >= q * (1 - EQUAL))
 
-    solution = np.where(at(low)[1], low, high)
+    value, reached = at(low)
+    solution = np.where(np.isnan(value), np.nan, np.where(reached, low, high))
     left = np.flatnonzero(solution == high)
     params, q, low, high = params[left], q[left], low[left], high[left]
     width = high - low

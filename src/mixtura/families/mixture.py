@@ -16,6 +16,7 @@ from mixtura.families.draws import Draws
 from mixtura.families.implicit import reparameterised
 from mixtura.families.inversion import invert
 from mixtura.families.quadrature import NODES, integrate
+from mixtura.families.special import logsumexp
 from mixtura.families.tables import cut
 from mixtura.sampling import Samplers, for_one, is_plain
 
@@ -128,13 +129,13 @@ class Mixture(Family):
         return xp.log_softmax(logits, axis=-1) + self.family._log_probs(xp, table, y)
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
-        return xp.logsumexp(self._joint(xp, params, y), axis=-1)
+        return logsumexp(xp, self._joint(xp, params, y))
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
         logits, components = self._split(xp, params)
         bounds = lower[..., None, :], upper[..., None, :]
         log_probs = self.family._log_interval(xp, components, *bounds)
-        return xp.logsumexp(xp.log_softmax(logits, axis=-1) + log_probs, axis=-1)
+        return logsumexp(xp, xp.log_softmax(logits, axis=-1) + log_probs)
 
     def responsibilities(self, params: Array, y: Array) -> Array:
         r"""Return each component's share in the density at y, `(*batch, num_components)`.
@@ -150,14 +151,7 @@ class Mixture(Family):
         sampler = for_one(sampler)
         logits, table = self._table(xp, params)
         choices, events = source.split(2)
-        chosen = choices.choose(draws, logits, sampler.weights)[..., None, None]
-        table = xp.reshape(table, (*[1] * len(draws), *xp.shape(table)))
-        if xp is host:
-            picked = xp.take_along_axis(table, chosen, axis=-1)[..., 0]
-        else:
-            # A gather compiles to a loop that takes one number at a time.
-            is_chosen = chosen == ops.arange(self.num_components, dtype="int32")
-            picked = ops.sum(ops.where(is_chosen, table, ops.zeros_like(table)), axis=-1)
+        picked = choices.pick(draws, logits, sampler.weights, table)
         y = self.family._sample(xp, picked, events, sampler, ())
         if self.num_components == 1 or xp is host:
             return y
@@ -209,21 +203,22 @@ class Mixture(Family):
         mean = xp.sum(weights[..., None] * means, axis=-2, keepdims=True)
         return weights, components, means - mean
 
-    def entropy(self, params: Array) -> np.ndarray:
-        r"""Return the entropy in nats, in float64, `(*batch,)`.
+    def entropy(self, params: Array) -> Array:
+        r"""Return the entropy in nats, computed with NumPy, `(*batch,)`.
 
         A mixture's entropy $-\int p \log p$ has no closed form, except where events are few (`Categorical`,
         one `Bernoulli`). In one dimension it is computed by quadrature between the components' quantiles, to
         1e-6. In several it is the mean of $-\log p$ over 4096 samples drawn with seed 0: the standard error
         is the standard deviation of $\log p$, about $\sqrt{D / 2}$, divided by 64.
         """
-        xp, params = self._read(host.as_array(params))
-        if self.num_components == 1:
-            return self.family._entropy(xp, self._split(xp, params)[1][..., 0, :])
-        return self.family._mixture_entropy(*self._rows(params)).reshape(params.shape[:-1])
+        return super().entropy(params)
 
     def _entropy(self, xp: Any, params: Any) -> Any:
-        return self.entropy(params)
+        if self.num_components == 1:
+            return self.family._entropy(xp, self._split(xp, params)[1][..., 0, :])
+        rows = host.as_array(params)
+        entropy = self.family._mixture_entropy(*self._rows(rows)).reshape(rows.shape[:-1])
+        return entropy if xp is host else ops.convert_to_tensor(entropy, dtype=params.dtype)
 
     def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
         return self.family._mixture_entropy(*self._flattened(log_weights, components))

@@ -53,6 +53,18 @@ def softplus(xp: Any, x: Any) -> Any:
     return logaddexp(xp, x, xp.zeros_like(x))
 
 
+def logsumexp(xp: Any, x: Any) -> Any:
+    """Return the log of the sum of exponentials over the last axis.
+
+    Its gradient is exp(x) over the sum of exp(x), which is 1 in all however large x is. PyTorch's own takes
+    exp(x - result), which a rounded result makes wrong by factors.
+    """
+    if xp is host:
+        return host.logsumexp(x, axis=-1)
+    top = xp.stop_gradient(xp.max(x, axis=-1, keepdims=True))
+    return xp.log(xp.sum(xp.exp(x - top), axis=-1)) + top[..., 0]
+
+
 def log1mexp(xp: Any, x: Any) -> Any:
     """Return log(1 - exp(x)) for x <= 0 (Maechler 2012); `log_zero` for x = 0."""
     below = xp.where(x < -1e-37, x, -1e-37)

@@ -198,7 +198,16 @@ def test_raw_activations_of_any_size_have_quantiles(leaf):
     for method in ("quantile", "isf"):
         y = getattr(family(params), method)(levels)
         lower, higher = (y[:-1], y[1:]) if method == "quantile" else (y[1:], y[:-1])
-        assert (lower <= higher).all()
+        room = 1e-14 * np.where(np.isfinite(higher), np.abs(higher), 0.0) + 1e-300
+        assert (lower <= higher + room).all()
+
+
+def test_a_component_beyond_the_largest_number_does_not_matter():
+    """Its own quantiles are infinite."""
+    p = mx.Mixture(mx.LogNormal(1, scale="exp"), 2)([0.0, 0.0, 0.0, 1e4, 0.0, 0.0])
+    np.testing.assert_allclose(p.quantile([0.1, 0.25, 0.4])[:, 0], stats.lognorm(1).ppf([0.2, 0.5, 0.8]))
+    np.testing.assert_allclose(p.isf([0.9, 0.75, 0.6])[:, 0], stats.lognorm(1).ppf([0.2, 0.5, 0.8]))
+    assert p.quantile(0.6)[0] == p.isf(0.4)[0] == math.inf
 
 
 def test_rows_that_are_not_numbers_stay_so():

@@ -128,8 +128,9 @@ class Affine(Family):
     def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
         return self._outward(self.family._mixture_mode(log_weights, components))
 
-    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
-        return self.family._mixture_entropy(log_weights, components) + self.log_volume
+    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray | None:
+        entropy = self.family._mixture_entropy(log_weights, components)
+        return None if entropy is None else entropy + self.log_volume
 
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         return self.family._cdf(xp, params, self._inward(y))

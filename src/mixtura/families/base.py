@@ -300,11 +300,12 @@ class Family:
         """
         raise self._cannot("mode", "the best of many samples by log_prob")
 
-    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
-        """Return `(rows,)`: the entropy of mixtures of this family; arguments as of `_mixture_mode`."""
-        from mixtura.families.mixture import integrated_entropy
+    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray | None:
+        """Return the entropy of mixtures, `(rows,)`, if it need not be integrated; else None.
 
-        return integrated_entropy(self, log_weights, components)
+        Arguments as of `_mixture_mode`.
+        """
+        return None
 
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         raise self._cannot("cdf", "sample")
@@ -373,9 +374,9 @@ class Family:
         return y
 
 
-def check_batches(params: tuple[int | None, ...], *events: tuple[int | None, ...]) -> None:
+def check_batches(params: tuple[Any, ...], *events: tuple[Any, ...]) -> None:
     """Raise a ValueError if batch shapes, as far as they are known, do not broadcast."""
-    known = [tuple(1 if size is None else size for size in batch) for batch in (params, *events)]
+    known = [tuple(n if isinstance(n, int) else 1 for n in batch) for batch in (params, *events)]
     try:
         np.broadcast_shapes(*known)
     except ValueError:

@@ -84,9 +84,9 @@ class Bernoulli(Family):
             raise self._cannot("mode of a mixture", "the best of many samples by log_prob")
         return (self._mixed(log_weights, components) > 0.5).astype(float)
 
-    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray | None:
         if self.event_size > 1:
-            return super()._mixture_entropy(log_weights, components)
+            return None
         sides = [self._mixed(log_weights, sign * components) for sign in (-1, 1)]
         return sum(entr(side).sum(axis=-1) for side in sides)
 

@@ -41,7 +41,7 @@ def invert(
 
     Returns:
         The solutions, of the broadcast shape, to a relative error of 1e-14 in y or in the probability;
-        infinite where both bounds are.
+        infinite where both bounds are, NaN where a parameter is.
     """
     shape = np.broadcast_shapes(q.shape, params.shape[:-1])
     q, low, high = (np.broadcast_to(a, shape).ravel() for a in (q, low, high))
@@ -54,7 +54,7 @@ def invert(
     for start in range(0, len(open_rows), length):
         piece = open_rows[start : start + length]
         solution[piece] = _solve(family, table[rows[piece]], q[piece], low[piece], high[piece], upper)
-    return solution.reshape(shape)
+    return np.where(np.abs(solution) >= LARGEST, np.copysign(np.inf, solution), solution).reshape(shape)
 
 
 def _solve(

@@ -118,7 +118,7 @@ class Mixture(Family):
         """Return the mixture of bound components `(*batch, K)`."""
         shape = (*np.broadcast_shapes(logits.shape, components.batch_shape), components.family.params_size)
         return Mixture(components.family, self.num_components)(
-            _table(logits, np.broadcast_to(components.params, shape))
+            table_of(logits, np.broadcast_to(components.params, shape))
         )
 
     # ------------------------------------------------------------------ densities
@@ -216,12 +216,22 @@ class Mixture(Family):
     def _entropy(self, xp: Any, params: Any) -> Any:
         if self.num_components == 1:
             return self.family._entropy(xp, self._split(xp, params)[1][..., 0, :])
-        rows = host.as_array(params)
-        entropy = self.family._mixture_entropy(*self._rows(rows)).reshape(rows.shape[:-1])
+        array = host.as_array(params)
+        entropy = self.family._mixture_entropy(*self._rows(array))
+        if entropy is None:
+            entropy = self._integrated_entropy(array.reshape(-1, self.params_size))
+        entropy = entropy.reshape(array.shape[:-1])
         return entropy if xp is host else ops.convert_to_tensor(entropy, dtype=params.dtype)
 
-    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
+    def _mixture_entropy(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray | None:
         return self.family._mixture_entropy(*self._flattened(log_weights, components))
+
+    def _integrated_entropy(self, params: np.ndarray) -> np.ndarray:
+        """Return the entropy of rows: by quadrature in one dimension, by samples in several."""
+        if self.event_size > 1 or not self.is_continuous:
+            return host.in_pieces(self._entropy_by_samples, ENTROPY_SAMPLES * self.params_size, params)
+        work = self._edges(params[:1]).size * len(NODES) * self.params_size
+        return host.in_pieces(self._entropy_by_quadrature, work, params)
 
     def _entropy_by_quadrature(self, params: np.ndarray) -> np.ndarray:
         def surprise(y: np.ndarray) -> np.ndarray:
@@ -294,17 +304,7 @@ class Mixture(Family):
         )
 
 
-def _table(logits: np.ndarray, components: np.ndarray) -> np.ndarray:
+def table_of(logits: np.ndarray, components: np.ndarray) -> np.ndarray:
     """Return parameters from logits `(*batch, K)` and the components' parameters `(*batch, K, P)`."""
     table = np.concatenate([logits[..., None], components], axis=-1)
     return np.swapaxes(table, -1, -2).reshape(*logits.shape[:-1], -1)
-
-
-def integrated_entropy(family: Family, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:
-    """Return the entropy of mixtures `(rows, K)`: by quadrature in one dimension, by samples in several."""
-    mixture = Mixture(family, log_weights.shape[-1])
-    params = _table(log_weights, components)
-    if mixture.event_size > 1 or not mixture.is_continuous:
-        return host.in_pieces(mixture._entropy_by_samples, ENTROPY_SAMPLES * mixture.params_size, params)
-    work = mixture._edges(params[:1]).size * len(NODES) * mixture.params_size
-    return host.in_pieces(mixture._entropy_by_quadrature, work, params)

@@ -16,7 +16,7 @@ LogSlope = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 # too slowly. With 0, rounding cannot lead downhill.
 STRETCHES = np.array([0.0, 1.0, 2.0, 5.0, 20.0, 100.0])
 MOST_STEPS = 500
-MOST_STARTS = 12
+MOST_STARTS = 24
 # Of so many components, those of the tallest peaks, all pairs are tried: lower ones cannot cross above these.
 MOST_PAIRED = 40
 # A computation works on about so many numbers at once.
@@ -39,7 +39,7 @@ def of_normals(
     with responsibilities $r_k$ and precisions $\Lambda_k$, climbs to a maximum; the best one counts. Each
     of its steps goes uphill, and so does the best of the stretched ones. The starts are the highest of the
     components' means and of the points where two components' product is highest: where two long ridges
-    cross there can be a maximum that no mean leads to.
+    cross there can be a maximum that no mean leads to. No component leads at two of them.
 
     Args:
         log_weights: `(rows, K)`.
@@ -72,9 +72,14 @@ def _best_top(
     together = precise[:, first] + precise[:, second]
     crossings = _solve(together, pulls[:, first] + pulls[:, second])
     starts = np.concatenate([starts, crossings], axis=1)
-    heights = _height(log_slope, constants, means, whiteners, starts)
-    highest = np.argsort(heights, axis=-1)[:, -MOST_STARTS:]
-    starts = np.take_along_axis(starts, highest[..., None], axis=1)
+    heights, leaders = _heights(log_slope, constants, means, whiteners, starts)
+    # Of those that the same component leads, only the highest: they would climb to the same maximum.
+    order = np.lexsort((-heights, leaders), axis=-1)
+    heights, leaders = (np.take_along_axis(a, order, axis=1) for a in (heights, leaders))
+    follows = np.diff(leaders, axis=1, prepend=-1) == 0
+    highest = np.argsort(np.where(follows, -np.inf, heights), axis=-1)[:, -MOST_STARTS:]
+    chosen = np.take_along_axis(order, highest, axis=1)
+    starts = np.take_along_axis(starts, chosen[..., None], axis=1)
     return _climb(log_slope, constants, means, whiteners, starts)
 
 
@@ -92,25 +97,26 @@ def _solve(precision: np.ndarray, pull: np.ndarray) -> np.ndarray:
     return np.linalg.solve(scaled, (pull / unit)[..., None])[..., 0] / unit
 
 
-def _height(
+def _heights(
     log_slope: LogSlope | None,
     constants: np.ndarray,
     means: np.ndarray,
     whiteners: np.ndarray,
     x: np.ndarray,
-) -> np.ndarray:
-    """Return log densities, up to a constant, at points `(rows, points, D)`."""
-    step = 1 + PIECE // means.size
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return log densities, up to a constant, at points `(rows, points, D)`, and the leading components."""
+    step = 1 + PIECE // max(1, means.size)
     if x.shape[1] > step:
         pieces = [x[:, start : start + step] for start in range(0, x.shape[1], step)]
-        return np.concatenate(
-            [_height(log_slope, constants, means, whiteners, piece) for piece in pieces], axis=1
-        )
+        found = [_heights(log_slope, constants, means, whiteners, piece) for piece in pieces]
+        height, leader = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
+        return height, leader
     z = np.einsum("npki,nkij->npkj", means[:, None] - x[:, :, None], whiteners)
     exponent = constants[:, None] - 0.5 * np.sum(np.square(z), axis=-1)
-    top = exponent.max(axis=-1)
-    height = top + np.log(np.exp(exponent - top[..., None]).sum(axis=-1))
-    return height if log_slope is None else height - log_slope(x)[0]
+    leader = exponent.argmax(axis=-1)
+    top = np.take_along_axis(exponent, leader[..., None], axis=-1)
+    height = top[..., 0] + np.log(np.exp(exponent - top).sum(axis=-1))
+    return height if log_slope is None else height - log_slope(x)[0], leader
 
 
 def _climb(
@@ -135,7 +141,7 @@ def _climb(
         step = _solve(np.einsum("ck,ckij->cij", share, _precisions(whitener)), uphill)
 
         tried = here[:, None] + STRETCHES[:, None] * step[:, None]  # climbers, stretches, D
-        height = _height(log_slope, constant, centre, whitener, tried)
+        height, _ = _heights(log_slope, constant, centre, whitener, tried)
         choice = height.argmax(axis=-1)
         every = np.arange(len(choice))
         gain = height[every, choice] - best[climbing]

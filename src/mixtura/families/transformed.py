@@ -13,6 +13,7 @@ from mixtura.families import host, modes
 from mixtura.families.base import Array, Family
 from mixtura.families.checks import observed
 from mixtura.families.draws import Draws
+from mixtura.families.mixture import Mixture, table_of
 from mixtura.families.normal import Normal
 from mixtura.families.special import AS_GOOD_AS_INFINITE, log_zero
 from mixtura.sampling import Samplers
@@ -146,7 +147,8 @@ class TransformedNormal(Family):
         # In x: no quadrature over y fits a density that spans powers of ten.
         slope = self._entropy(host, components) - self._normal._entropy(host, components)
         weights = np.exp(host.log_softmax(log_weights, axis=-1))
-        return self._normal._mixture_entropy(log_weights, components) + np.sum(weights * slope, axis=-1)
+        normals = Mixture(self._normal, log_weights.shape[-1])
+        return normals.entropy(table_of(log_weights, components)) + np.sum(weights * slope, axis=-1)
 
     def marginal(self, params: Array, dims: int | Sequence[int]) -> Distribution:
         """Return the distribution of some dimensions."""

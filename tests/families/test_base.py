@@ -18,6 +18,16 @@ FAMILIES = [
     mx.Affine(mx.Normal(1, scale="softplus"), 20.0, 0.1),
     mx.Affine(mx.Mixture(NORMAL, 3), [1.0, -2.5], [0.1, 1e3]),
     mx.Mixture(mx.Affine(mx.Mixture(mx.Normal(2), 2), 0.5, 2.0), 3),
+    mx.Normal(2, "bivariate", scale="exp"),
+    mx.Laplace(2, min_scale=0.5),
+    mx.LogNormal(2, "full"),
+    mx.LogitNormal(1, low=-1.0, high=2.5),
+    mx.Bernoulli(),
+    mx.Bernoulli(3),
+    mx.Categorical(3),
+    mx.Independent(mx.Mixture(mx.Normal(1), 2), 3),
+    mx.Joint(offset=mx.Mixture(NORMAL, 3), end=mx.Bernoulli()),
+    mx.Joint(end=mx.Bernoulli(), offset=mx.Mixture(NORMAL, 3)),
 ]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=repr)
 
@@ -34,7 +44,7 @@ def test_families_differ_and_are_equal_only_to_themselves(family):
 
 @every_family
 def test_copies_are_equal_and_hash_alike(family):
-    again = eval(repr(family), {name: getattr(mx, name) for name in ("Normal", "Mixture", "Affine")})
+    again = eval(repr(family), vars(mx).copy())
     for other in (again, copy.copy(family), copy.deepcopy(family), pickle.loads(pickle.dumps(family))):
         assert other == family
         assert hash(other) == hash(family)
@@ -82,13 +92,57 @@ class Nothing(Family):
         self._configure()
 
 
-@pytest.mark.parametrize(
-    "method", ["log_prob", "sample", "mean", "variance", "covariance", "cdf", "sf", "quantile", "isf"]
-)
+WITH_EVENTS = ["log_prob", "cdf", "sf", "quantile", "isf", "responsibilities", "marginal"]
+
+
+@pytest.mark.parametrize("method", [*WITH_EVENTS, "sample", "mean", "variance", "entropy", "mode"])
 def test_what_a_family_lacks_it_says(method):
-    arguments = [[0.0]] * (2 if method in ("log_prob", "cdf", "sf", "quantile", "isf") else 1)
+    arguments = [[0.0]] * (2 if method in WITH_EVENTS else 1)
     with pytest.raises(NotImplementedError, match=rf"Nothing\(\) has no {method}; use "):
         getattr(Nothing(), method)(*arguments)
+
+
+def test_a_covariance_asks_for_the_variance():
+    with pytest.raises(NotImplementedError, match=r"Nothing\(\) has no variance; use sample"):
+        Nothing().covariance([0.0])
+
+
+def test_other_things_a_family_lacks_it_says_too():
+    with pytest.raises(NotImplementedError, match=r"Nothing\(\) has no log_prob of an interval; use "):
+        Nothing().log_prob([0.0], lower=[0.0])
+    with pytest.raises(NotImplementedError, match=r"Nothing\(\) has no condition; use "):
+        Nothing().condition([0.0], 0, 0.0)
+
+
+def test_an_interval_or_an_event_but_not_both():
+    p = mx.Normal(1)([0.0, 0.0])
+    for arguments in ({}, {"y": 0.0, "lower": 0.0}):
+        with pytest.raises(ValueError, match="either y or the bounds"):
+            p.log_prob(**arguments)
+    with pytest.raises(ValueError, match="lower must not exceed upper"):
+        p.log_prob(lower=1.0, upper=0.0)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "tensors"])
+def test_batches_that_do_not_fit_are_named(kind, tensor):
+    make = np.asarray if kind == "arrays" else tensor
+    with pytest.raises(ValueError, match=r"batch shape \(3,\) do not fit events of batch shape \(4,\)"):
+        mx.Normal(1).log_prob(make(np.zeros((3, 2))), make(np.zeros((4, 1))))
+
+
+@pytest.mark.parametrize("dims", [2, -1, [0, 0], [], [0.5], "x", None], ids=repr)
+def test_dimensions_are_checked(dims):
+    p = mx.Normal(2)(np.zeros(4))
+    with pytest.raises(ValueError, match="dims must be distinct dimensions between 0 and 1; received"):
+        p.marginal(dims)
+
+
+def test_conditions_are_checked():
+    p = mx.Normal(2, "full")(np.zeros(5))
+    with pytest.raises(ValueError, match="dims must leave a dimension to predict"):
+        p.condition([0, 1], [0.0, 0.0])
+    with pytest.raises(ValueError, match=r"values must have 1 on the last axis.*received shape \(2,\)"):
+        p.condition(0, [0.0, 0.0])
 
 
 @pytest.mark.parametrize("accessor", ["weights", "means", "scales", "covariances"])

@@ -36,7 +36,13 @@ def test_rows_are_picked_like_an_arrays():
 
 def test_repr_tells_how_many_of_what():
     assert repr(BATCH) == "<2x3 of Normal(event_size=2)>"
-    assert repr(ONE) == "<one of Normal()>"
+    assert repr(ONE) == "<one of Normal(): 1 ± 2>"
+    two = mx.Mixture(mx.Normal(1), 2)([0.0, 0.0, -5.0, 5.0, 1.0, 2.0])
+    assert repr(two) == "<one of Mixture(Normal(), 2): 50 % at -5 ± 2, 50 % at 5 ± 3>"
+    copies = mx.Independent(mx.Mixture(mx.Normal(1), 1), 2)([0.0, 1.0, 0.0, 0.0, 2.0, 1.0])
+    assert repr(copies).endswith(": (1, 2) ± (1, 2)>")
+    many = mx.Mixture(mx.Normal(4), 2)(np.zeros(18))
+    assert repr(many) == "<one of Mixture(Normal(event_size=4), 2)>"
 
 
 def test_a_single_distribution_has_no_rows():
@@ -133,14 +139,14 @@ def test_rows_are_drawn_independently():
 def test_memory_does_not_grow_with_the_number_of_samples(monkeypatch):
     drawn = []
 
-    def spy(self, params, seed=None, sample=mx.Normal.sample):
-        drawn.append(int(np.prod(params.shape)))
-        return sample(self, params, seed)
+    def spy(self, xp, params, source, sampler, draws, sample=mx.Normal._sample):
+        drawn.append(draws[0])
+        return sample(self, xp, params, source, sampler, draws)
 
-    monkeypatch.setattr(mx.Normal, "sample", spy)
-    monkeypatch.setattr(distribution, "PIECE", 1000 * 4)
+    monkeypatch.setattr(mx.Normal, "_sample", spy)
+    monkeypatch.setattr(distribution, "PIECE", 1000 * 2 * (1 + 2))  # numbers, two rows
     x = mx.Normal(1)([[0.0, 0.0], [1.0, 1.0]]).sample(10_500, seed=0)
-    assert drawn == [4000] * 11
+    assert drawn == [1000] * 10 + [500]
     assert x.shape == (10_500, 2, 1)
     assert len(np.unique(x[:, 0])) > 10_400  # no piece repeats another
     assert stats.kstest(x[:, 0, 0], stats.norm(0, 1).cdf).pvalue > 1e-4

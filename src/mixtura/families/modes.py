@@ -73,7 +73,7 @@ def _best_top(
     crossings = _solve(together, pulls[:, first] + pulls[:, second])
     starts = np.concatenate([starts, crossings], axis=1)
     heights, leaders = _heights(log_slope, constants, means, whiteners, starts)
-    # Of those that the same component leads, only the highest: they would climb to the same maximum.
+    # Of those that the same component leads, only the highest: they mostly climb to the same maximum.
     order = np.lexsort((-heights, leaders), axis=-1)
     heights, leaders = (np.take_along_axis(a, order, axis=1) for a in (heights, leaders))
     follows = np.diff(leaders, axis=1, prepend=-1) == 0
@@ -167,12 +167,12 @@ def of_laplaces(log_weights: np.ndarray, locations: np.ndarray, scales: np.ndarr
         scales: `(rows, K, D)`.
     """
     count, size = locations.shape[1:]
-    return in_pieces(_exchange, (MOST_STARTS + size) * count**2, log_weights, locations, scales)
+    return in_pieces(_exchange, (1 + size) * count**2, log_weights, locations, scales)
 
 
 def _exchange(log_weights: np.ndarray, locations: np.ndarray, scales: np.ndarray) -> np.ndarray:
     constants = log_weights - np.log(scales).sum(axis=-1)
-    rows, _, size = locations.shape
+    size = locations.shape[-1]
 
     def away(d: int) -> np.ndarray:
         """Return how far the components' coordinates d are from every component: rows, places, K."""
@@ -182,14 +182,17 @@ def _exchange(log_weights: np.ndarray, locations: np.ndarray, scales: np.ndarray
     starts = np.argsort(heights, axis=-1)[:, -MOST_STARTS:]
     best = np.take_along_axis(heights, starts, axis=1)
     places = np.repeat(starts[..., None], size, axis=-1)  # whose coordinate each start has, in each dimension
-    every = np.arange(rows)[:, None]
     improved = size > 1
     while improved:
         improved = False
         for d in range(size):
-            others = np.sum([away(e)[every, places[..., e]] for e in range(size) if e != d], axis=0)
-            # rows, starts, places, K
-            tried = logsumexp(constants[:, None, None] - (others[:, :, None] + away(d)[:, None]), axis=-1)
+            x = np.take_along_axis(locations, places, axis=1)
+            apart = np.abs(x[:, :, None] - locations[:, None]) / scales[:, None]  # rows, starts, K, D
+            others = np.delete(apart, d, axis=-1).sum(axis=-1)
+            own = constants[:, None] - away(d)
+            tried = np.stack(
+                [logsumexp(own - rest[:, None], axis=-1) for rest in np.moveaxis(others, 1, 0)], axis=1
+            )  # rows, starts, places
             choice = tried.argmax(axis=-1)
             reached = np.take_along_axis(tried, choice[..., None], axis=-1)[..., 0]
             better = reached > best + 1e-12 * (1 + np.abs(best))

@@ -25,6 +25,8 @@ def test_log_prob_is_that_of_scipys_normal_in_other_units(normal_by_hand):
         np.testing.assert_allclose(p.mean()[row], truth.mean, rtol=1e-12)
         np.testing.assert_allclose(p.covariance()[row], truth.cov, rtol=1e-12)
         np.testing.assert_allclose(p.variance()[row], np.diag(truth.cov), rtol=1e-12)
+        assert p.entropy()[row] == pytest.approx(truth.entropy(), rel=1e-12)
+        np.testing.assert_allclose(p.mode()[row], truth.mean, rtol=1e-12)
 
 
 def test_accessors_of_a_mixture_are_in_the_events_units(mixture_by_hand):
@@ -39,8 +41,9 @@ def test_accessors_of_a_mixture_are_in_the_events_units(mixture_by_hand):
         parts = [
             stats.multivariate_normal(SHIFT + SCALE * m, ACROSS * c) for m, c in zip(means, covs, strict=True)
         ]
-        density = sum(w * part.pdf(Y[row]) for w, part in zip(weights, parts, strict=True))
-        assert p.log_prob(Y)[row] == pytest.approx(math.log(density), rel=1e-11)
+        densities = [w * part.pdf(Y[row]) for w, part in zip(weights, parts, strict=True)]
+        assert p.log_prob(Y)[row] == pytest.approx(math.log(sum(densities)), rel=1e-11)
+        np.testing.assert_allclose(p.responsibilities(Y)[row], densities / np.sum(densities), rtol=1e-11)
 
 
 def test_log_volume_is_what_the_units_cost():
@@ -48,6 +51,7 @@ def test_log_volume_is_what_the_units_cost():
     assert family.log_volume == pytest.approx(math.log(10.0 * 0.25))
     inward = MIXTURE.log_prob(PARAMS, (Y - SHIFT) / SCALE)
     np.testing.assert_allclose(inward - family.log_prob(PARAMS, Y), family.log_volume, rtol=1e-12)
+    np.testing.assert_allclose(family.entropy(PARAMS) - MIXTURE.entropy(PARAMS), family.log_volume, rtol=1e-9)
 
 
 def test_tails_are_scipys():
@@ -60,29 +64,97 @@ def test_tails_are_scipys():
     np.testing.assert_allclose(p.isf(q)[:, 0], truth.isf(q), rtol=1e-12)
 
 
-def test_tensors_give_the_arrays_numbers_in_float32(compiled):
+def test_intervals_are_in_the_events_units():
+    """Dimension 0 observed, which costs its unit; dimension 1 up to an interval, a probability without one."""
+    p = mx.Affine(mx.Normal(2), SHIFT, SCALE)([0.5, -1.0, 1.0, 0.0])
+    first, second = stats.norm(25.0, 20.0), stats.norm(-3.25, 0.25)
+    low, high = [30.0, -3.5], [30.0, -3.25]
+    expected = first.logpdf(30.0) + math.log(second.cdf(-3.25) - second.cdf(-3.5))
+    assert p.log_prob(lower=low, upper=high) == pytest.approx(expected, rel=1e-12)
+    assert p.log_prob(lower=low) == pytest.approx(first.logsf(30.0) + second.logsf(-3.5), rel=1e-12)
+
+
+def test_tensors_give_the_arrays_numbers_in_float32(on_tensors):
     family = mx.Affine(MIXTURE, SHIFT, SCALE)
-    params, y = (a.astype("float32").astype(float) for a in (PARAMS, Y))
-    for method, arguments in {"log_prob": (params, y), "covariance": (params,), "means": (params,)}.items():
-        actual = compiled(getattr(family, method), *arguments)
-        expected = getattr(family, method)(*arguments)
-        assert actual == pytest.approx(expected, rel=2e-5, abs=2e-5)
+    lines = mx.Affine(mx.Mixture(mx.Normal(1), 5), SHIFT[0], SCALE[0])
+    params, y = (a.astype("float32").astype(float) for a in (PARAMS[:, :18], Y))
+
+    def everything(params, y):
+        own = [getattr(family, method)(params) for method in ("mean", "variance", "covariance", "means", "scales")]
+        tails = [getattr(lines, method)(params[:, :15], y[:, :1]) for method in ("cdf", "sf", "log_prob")]
+        interval = lines.log_prob(params[:, :15], lower=y[:, :1], upper=y[:, :1] + 5)
+        return [family.log_prob(params, y), family.responsibilities(params, y), *own, *tails, interval]
+
+    for actual, expected in zip(on_tensors(everything, params, y), everything(params, y), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=5e-5, atol=2e-5)
 
 
-def test_samples_are_in_the_events_units():
-    x = mx.Affine(mx.Normal(1), 20.0, 10.0)([0.5, 1.0]).sample(100_000, seed=0)[:, 0]
-    assert stats.kstest(x, stats.norm(25.0, 20.0).cdf).pvalue > 1e-4
+def test_samples_are_in_the_events_units(draw, assert_follow):
+    x = draw(mx.Affine(mx.Normal(1), 20.0, 10.0), [0.5, 1.0])[:, 0]
+    assert_follow(x, stats.norm(25.0, 20.0).cdf, stats.norm(25.0, 20.4).cdf)
+
+
+@pytest.mark.parametrize("dims", [[0], [2, 1]], ids=str)
+def test_marginal_and_condition_are_in_the_events_units(dims, normal_by_hand):
+    """The block formulas of the scaled moments."""
+    shift, scale = np.array([20.0, -3.0, 0.5]), np.array([10.0, 0.25, 2.0])
+    params = np.random.default_rng(2).normal(size=9)
+    mean, cov = normal_by_hand(params, 3, "full")
+    mean, cov = shift + scale * mean, np.outer(scale, scale) * cov
+    p = mx.Affine(mx.Normal(3, "full"), shift, scale)(params)
+    marginal, rest = p.marginal(dims), [d for d in range(3) if d not in dims]
+    np.testing.assert_allclose(marginal.mean(), mean[dims], rtol=1e-12)
+    np.testing.assert_allclose(marginal.covariance(), cov[np.ix_(dims, dims)], rtol=1e-10)
+    values = shift[dims] + 0.5 * scale[dims]
+    gain = cov[np.ix_(rest, dims)] @ np.linalg.inv(cov[np.ix_(dims, dims)])
+    conditional = p.condition(dims, values)
+    np.testing.assert_allclose(conditional.mean(), mean[rest] + gain @ (values - mean[dims]), rtol=1e-10)
+    left = cov[np.ix_(rest, rest)] - gain @ cov[np.ix_(dims, rest)]
+    np.testing.assert_allclose(conditional.covariance(), left, rtol=1e-9, atol=1e-12)
+    assert conditional.family.shift == tuple(shift[rest])
 
 
 def test_one_number_serves_every_dimension():
     assert mx.Affine(mx.Normal(2), 1, 2) == mx.Affine(mx.Normal(2), [1.0, 1.0], np.array([2.0, 2.0]))
 
 
-def test_it_goes_inside_a_mixture():
-    inside = mx.Mixture(mx.Affine(mx.Normal(1), 20.0, 10.0), 2)([0.0, 1.0, -1.0, 2.0, 0.5, 0.0])
-    outside = mx.Affine(mx.Mixture(mx.Normal(1), 2), 20.0, 10.0)([0.0, 1.0, -1.0, 2.0, 0.5, 0.0])
-    assert inside.log_prob(17.0) == pytest.approx(outside.log_prob(17.0), rel=1e-12)
+@pytest.mark.parametrize("leaf", [mx.Normal(1), mx.Laplace(), mx.LogNormal(), mx.LogitNormal()], ids=repr)
+def test_inside_a_mixture_it_is_as_outside(leaf):
+    params = [0.0, 1.0, -1.0, 2.0, 0.5, 0.0]
+    inside = mx.Mixture(mx.Affine(leaf, 20.0, 10.0), 2)(params)
+    outside = mx.Affine(mx.Mixture(leaf, 2), 20.0, 10.0)(params)
+    y = 25.0
+    for method in ("log_prob", "cdf", "sf"):
+        assert getattr(inside, method)(y) == pytest.approx(getattr(outside, method)(y), rel=1e-12)
+    for method in ("mean", "covariance", "entropy", "mode"):
+        np.testing.assert_allclose(getattr(inside, method)(), getattr(outside, method)(), rtol=1e-12)
     assert inside.quantile(0.9) == pytest.approx(outside.quantile(0.9), rel=1e-12)
+    bounds = {"lower": 22.0, "upper": 25.0}
+    assert inside.log_prob(**bounds) == pytest.approx(outside.log_prob(**bounds), rel=1e-12)
+    np.testing.assert_allclose(inside.sample(5, seed=0), outside.sample(5, seed=0), rtol=1e-12)
+
+
+def test_units_of_units_multiply():
+    twice = mx.Affine(mx.Affine(mx.Normal(1), 1.0, 2.0), 10.0, 5.0)([0.5, 1.0])
+    once = mx.Affine(mx.Normal(1), 15.0, 10.0)([0.5, 1.0])
+    for method, argument in {"log_prob": 17.0, "cdf": 17.0, "quantile": 0.1}.items():
+        assert getattr(twice, method)(argument) == pytest.approx(getattr(once, method)(argument), rel=1e-12)
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1e-6), (0.0, 1e6), (1e6, 1.0), (-1e3, 1e-3)])
+def test_units_of_any_size_keep_the_digits(shift, scale):
+    p = mx.Affine(mx.Mixture(mx.Normal(1), 2), shift, scale)([0.3, -0.2, -1.0, 1.0, 0.5, -0.5])
+    u = mx.Mixture(mx.Normal(1), 2)(p.params)
+    rounding = 4e-16 * abs(shift) / scale  # of y, in units of u
+    y = shift + scale * 0.75
+    assert p.log_prob(y) == pytest.approx(u.log_prob(0.75) - math.log(scale), rel=1e-12, abs=1e-12 + 4 * rounding)
+    np.testing.assert_allclose((p.quantile(0.2) - shift) / scale, u.quantile(0.2), rtol=1e-12 + 4 * rounding)
+
+
+def test_a_discrete_part_has_no_units():
+    for family in (mx.Bernoulli(), mx.Joint(a=mx.Normal(1), b=mx.Categorical(2)), mx.Mixture(mx.Bernoulli(), 2)):
+        with pytest.raises(ValueError, match="has discrete events, which have no units to change"):
+            mx.Affine(family, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Family:
 
     # ------------------------------------------------------------------ identity
 
-    def _configure(self, **config: Any) -> None:
+    def _configure(self, /, **config: Any) -> None:
         """Store the constructor's arguments, once."""
         object.__setattr__(self, "_config", tuple(config.items()))
 
@@ -191,13 +191,13 @@ class Family:
         """Return P(Y <= y) of a one-dimensional event, `(*batch,)`."""
         self._univariate("cdf")
         xp, params, y = self._read(params, y)
-        return xp.minimum(self._cdf(xp, params, y), 1.0)  # weights add up to 1 but for a rounding
+        return _at_most_one(xp, self._cdf(xp, params, y))
 
     def sf(self, params: Array, y: Array) -> Array:
         """Return P(Y > y) of a one-dimensional event, exact where 1 - cdf cancels, `(*batch,)`."""
         self._univariate("sf")
         xp, params, y = self._read(params, y)
-        return xp.minimum(self._sf(xp, params, y), 1.0)
+        return _at_most_one(xp, self._sf(xp, params, y))
 
     def quantile(self, params: Array, q: Array) -> np.ndarray:
         """Return inf{y : cdf(y) >= q} in float64, `(*batch, 1)`; `q` broadcasts against `batch`."""
@@ -384,6 +384,11 @@ def check_batches(params: tuple[Any, ...], *events: tuple[Any, ...]) -> None:
             f"parameters of batch shape {params} do not fit events of batch shape "
             f"{' and '.join(map(str, events))}"
         ) from None
+
+
+def _at_most_one(xp: Any, probability: Any) -> Any:
+    """Return probabilities without the rounding by which weights can add up to more than 1."""
+    return xp.where(probability > 1, 1.0, probability)
 
 
 def restored(value: Any) -> Any:

@@ -118,7 +118,7 @@ class ArrayDraws:
         # Rounding can carry a number close to 1 into the next row's place.
         sought = np.minimum(uniform + rows, np.nextafter(rows + 1.0, 0.0))
         found = np.searchsorted(table.ravel(), sought, side="right") - rows * count
-        return found.reshape(*draws, *batch)
+        return found.reshape((*draws, *batch))
 
     def pick(
         self, draws: tuple[int, ...], logits: np.ndarray, temperature: Any, table: np.ndarray

@@ -128,7 +128,8 @@ class Independent(Family):
         if others:
             raise NotImplementedError(f"dims must lie within one copy of {self.family!r}; received {kept}")
         copy = copies[..., first, :]
-        return self.family(copy) if size == 1 else self.family.marginal(copy, [d % size for d in kept])
+        within = [d % size for d in kept]
+        return self.family(copy) if within == list(range(size)) else self.family.marginal(copy, within)
 
     def condition(self, params: Array, dims: int | Sequence[int], values: Array) -> Distribution:
         """Return the distribution of the other copies: one copy's values say nothing about another."""

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import keras
 import numpy as np
+from keras import ops
 
 from mixtura.families import host
 from mixtura.families.base import Array, Family, a_family, restored
@@ -43,7 +44,7 @@ class Joint(Family):
         ['offset', 'end']
     """
 
-    def __init__(self, **parts: Family) -> None:
+    def __init__(self, /, **parts: Family) -> None:
         if not parts:
             raise ValueError(
                 "a Joint needs at least one part, such as Joint(offset=Normal(2), end=Bernoulli())"
@@ -96,8 +97,8 @@ class Joint(Family):
 
     def split(self, y: Array) -> dict[str, Array]:
         """Take events `(*batch, event_size)` apart: `{name: (*batch, that part's event_size)}`."""
-        y = y if host.is_tensor(y) else host.as_array(y)
-        y = self._read_event(None, y)
+        xp, y = (ops, y) if host.is_tensor(y) else (host, host.as_array(y))
+        y = self._read_event(xp, y)
         return {name: y[..., events] for name, _, _, events in self._slices()}
 
     def _slices(self) -> Iterator[tuple[str, Family, slice, slice]]:

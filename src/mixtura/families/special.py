@@ -10,8 +10,8 @@ from scipy.special import log_ndtr as scipy_log_ndtr
 
 from mixtura.families import host
 
-# Farther out, the sum of squares of 64 dimensions would overflow float32.
-LARGEST_Z = 1e18
+# Farther out, a gradient (z times a coefficient times another z) could overflow float32.
+LARGEST_Z = 1e15
 
 # Stands for infinity where infinity times a gradient of zero would be NaN.
 AS_GOOD_AS_INFINITE = 1e30

@@ -136,18 +136,16 @@ def test_events_are_split_into_parts(kind, tensor):
 
 
 @pytest.mark.parametrize(
-    "ask",
+    ("ask", "known"),
     [
-        lambda: FAMILY["speed"],
-        lambda: FAMILY(PARAMS)["speed"],
-        lambda: mx.Affine(mx.Joint(a=mx.Normal(1)), 0.0, 1.0)([0.0, 0.0])["speed"],
+        (lambda: FAMILY["speed"], "place, dt, pen, end"),
+        (lambda: FAMILY(PARAMS)["speed"], "place, dt, pen, end"),
+        (lambda: mx.Affine(mx.Joint(a=mx.Normal(1)), 0.0, 1.0)([0.0, 0.0])["speed"], "a"),
     ],
     ids=["family", "distribution", "other units"],
 )
-def test_unknown_parts_are_one_error_that_lists_the_known(ask):
-    with pytest.raises(
-        KeyError, match=r"has no part 'speed'; its parts are (place, dt, pen, end|a)"
-    ) as error:
+def test_unknown_parts_are_one_error_that_lists_the_known(ask, known):
+    with pytest.raises(KeyError, match=f"has no part 'speed'; its parts are {known}\"") as error:
         ask()
     assert error.value.__cause__ is error.value.__context__ is None
 
@@ -183,13 +181,10 @@ def test_parts_in_other_units_are_in_theirs():
 
 
 def test_log_prob_is_the_sum_of_the_parts(truths, assert_exact):
-    truth = [
-        row["place"].logpdf(y[:2])
-        + row["dt"].logpdf(y[2])
-        + row["pen"].logpmf(y[3:6])
-        + row["end"].logpmf(y[6])
-        for row, y in zip(truths, Y, strict=True)
-    ]
+    truth = []
+    for row, y in zip(truths, Y, strict=True):
+        place, dt, pen, end = row.values()
+        truth.append(place.logpdf(y[:2]) + dt.logpdf(y[2]) + pen.logpmf(y[3:6]) + end.logpmf(y[6]))
     assert_exact(FAMILY.log_prob, PARAMS, Y, truth=np.array(truth))
 
 
@@ -295,9 +290,9 @@ def test_equal_parts_have_draws_of_their_own(draw):
             assert abs(np.corrcoef(x[a, lag:], x[b, : n - lag])[0, 1]) < 5 / math.sqrt(n - lag)
 
 
-def test_samples_of_a_batch_have_its_shape(tensor):
+def test_samples_of_a_batch_have_its_shape(compiled):
     assert FAMILY(PARAMS).sample(5, seed=0).shape == (5, 4, 7)
-    assert FAMILY.sample(tensor(PARAMS), seed=0).shape == (4, 7)
+    assert compiled(lambda params: FAMILY.sample(params, seed=0), PARAMS).shape == (4, 7)
 
 
 # Joints within.

@@ -1,3 +1,4 @@
+import itertools
 import math
 import tracemalloc
 
@@ -213,8 +214,8 @@ def test_equal_logits_of_any_size_are_equal_weights(logit):
 def test_density_integrates_to_one(leaf):
     family = mx.Mixture(leaf, 3)
     p = family(draw_params(family, rows=1)[0])
-    edges = p.quantile(np.array([1e-12, 1e-3, 0.1, 0.5, 0.9]))[:, 0].tolist() + [p.isf(1e-3)[0], p.isf(1e-12)[0]]
-    panels = zip(edges, edges[1:], strict=False)
+    edges = [*p.quantile([1e-12, 1e-3, 0.1, 0.5, 0.9])[:, 0], *p.isf([1e-3, 1e-12])[:, 0]]
+    panels = itertools.pairwise(edges)
     total = sum(integrate.quad(lambda y: math.exp(p.log_prob(y)), *panel)[0] for panel in panels)
     assert total == pytest.approx(1, abs=1e-8)
 
@@ -323,7 +324,9 @@ def test_an_observed_dimension_and_an_interval_share_the_components(leaf):
     masses = [part.cdf(2.0) - part.cdf(0.25) for part in parts]
     actual = family.log_prob(params, lower=[0.5, 0.25], upper=[0.5, 2.0])
     assert actual == pytest.approx(math.log(shares @ masses), rel=1e-12)
-    assert second.log_prob(lower=0.25, upper=2.0) == pytest.approx(math.log(second.weights @ masses), rel=1e-12)
+    assert second.log_prob(lower=0.25, upper=2.0) == pytest.approx(
+        math.log(second.weights @ masses), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("leaf", [mx.Bernoulli(2), mx.Categorical(3)], ids=repr)
@@ -336,7 +339,9 @@ def test_an_interval_of_discrete_events_sums_them(leaf):
         inside = [y for y in outcomes if ((low < y) & (y <= high)).all()]
         total = sum(np.exp(p.log_prob(y)) for y in inside)
         with np.errstate(divide="ignore"):
-            np.testing.assert_allclose(p.log_prob(lower=low, upper=high), np.log(total * np.ones(3)), atol=1e-14)
+            np.testing.assert_allclose(
+                p.log_prob(lower=low, upper=high), np.log(total * np.ones(3)), atol=1e-14
+            )
 
 
 # Responsibilities.
@@ -518,7 +523,9 @@ def test_marginal_and_condition_are_the_block_formulas(covariance, dims, mixture
         weights, means, covs = mixture_by_hand(params[row], 3, 4, covariance)
         np.testing.assert_allclose(marginal.weights[row], weights, rtol=1e-12)
         np.testing.assert_allclose(marginal.means[row], means[:, dims], rtol=1e-12)
-        np.testing.assert_allclose(marginal.covariances[row], covs[:, dims][:, :, dims], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(
+            marginal.covariances[row], covs[:, dims][:, :, dims], rtol=1e-10, atol=1e-12
+        )
         evidence = np.zeros(3)
         for k in range(3):
             known, across = covs[k][np.ix_(dims, dims)], covs[k][np.ix_(rest, dims)]
@@ -730,7 +737,9 @@ def test_samples_follow_the_distribution(leaf, draw, assert_follow):
     parts = truths[leaf](LOCATIONS, SCALES)
     x = draw(mx.Mixture(leaf, 3), THREE)[:, 0]
     x = np.log(x) if isinstance(leaf, mx.LogNormal) else x
-    assert_follow(x, lambda x: parts.cdf(x[:, None]) @ WEIGHTS, lambda x: parts.cdf(x[:, None] / 1.02) @ WEIGHTS)
+    assert_follow(
+        x, lambda x: parts.cdf(x[:, None]) @ WEIGHTS, lambda x: parts.cdf(x[:, None] / 1.02) @ WEIGHTS
+    )
 
 
 def test_samples_have_the_mixtures_covariance(draw):

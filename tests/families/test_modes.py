@@ -37,7 +37,9 @@ def line(p, points):
     return np.concatenate([y, p.isf(levels[:30, None])])
 
 
-@pytest.mark.parametrize("leaf", [*LINES, mx.Mixture(mx.Normal(1), 2), mx.Affine(mx.LogNormal(1), -3.0, 0.1)], ids=repr)
+@pytest.mark.parametrize(
+    "leaf", [*LINES, mx.Mixture(mx.Normal(1), 2), mx.Affine(mx.LogNormal(1), -3.0, 0.1)], ids=repr
+)
 @pytest.mark.parametrize("count", [2, 6, 40])
 def test_a_mode_beats_a_fine_line(leaf, count):
     family = mx.Mixture(leaf, count)

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -22,7 +23,7 @@ CONTINUOUS = [mx.Mixture(leaf, 3) for leaf in LINES] + [
 ]
 
 
-def draw_rows(family, count=200):
+def draw_rows(family, count=60):
     params = 0.7 * np.random.default_rng(family.params_size).normal(size=(count, family.params_size))
     return params.astype("float32").astype(float)
 
@@ -59,8 +60,7 @@ def test_a_samples_gradient_is_its_quantiles(gradient):
     ):
         truth = slopes_of_quantiles(family, params, y)
         error = np.abs(slope - truth) / np.maximum(1, np.abs(truth))
-        assert np.quantile(error, 0.99) < 1e-4, family
-        assert error.max() < 5e-3, family  # where a float32 y near an end of its support has few digits
+        assert error.max() < 2e-5, family
 
 
 def test_copies_have_their_own_gradients(gradient):
@@ -176,3 +176,14 @@ def test_what_is_drawn_does_not_depend_on_whether_a_gradient_is_taken(gradient, 
     y, _ = gradient(lambda params: family.sample(params, seed=1)[..., 0], params)
     drawn = compiled(lambda params: family.sample(params, seed=1)[..., 0], params)
     np.testing.assert_allclose(drawn, y, rtol=1e-5, atol=1e-6)
+
+
+def test_a_program_that_only_draws_does_not_compute_tails(gradient, compiled, monkeypatch):
+    if keras.backend.backend() == "tensorflow":
+        pytest.skip("TensorFlow does not tell whether a gradient is taken")
+    family = mx.Mixture(mx.Normal(1), 3)
+    params = draw_rows(family, 2)
+    monkeypatch.setattr(mx.Mixture, "_cdf", None)
+    compiled(lambda params: family.sample(params, seed=1), params)
+    with pytest.raises(TypeError, match="NoneType"):
+        gradient(lambda params: family.sample(params, seed=1)[..., 0], params)

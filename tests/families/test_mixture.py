@@ -401,6 +401,16 @@ def test_covariance_is_the_second_moment_less_the_means(leaf):
     np.testing.assert_allclose(p.variance(), np.diag(p.covariance()), rtol=1e-12)
 
 
+def test_a_component_of_weight_zero_does_not_move_the_moments(compiled):
+    """Although its own are infinite."""
+    family = mx.Mixture(mx.LogNormal(1), 2)
+    params = [0.0, -1e4, 0.5, 0.0, 0.5, 100.0]
+    for method in ("mean", "variance", "covariance"):
+        expected = getattr(mx.LogNormal(1)([0.5, 0.5]), method)()
+        np.testing.assert_allclose(getattr(family, method)(params), expected, rtol=1e-12)
+        np.testing.assert_allclose(compiled(getattr(family, method), params), expected, rtol=1e-5)
+
+
 # Entropy.
 
 

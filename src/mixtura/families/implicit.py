@@ -19,14 +19,15 @@ def reparameterised(family: Family, params: Any, y: Any) -> Any:
     (Figurnov, Mohamed & Mnih 2018, eq. 5; for mixtures Graves 2016.)
 
     Args:
-        family: has `_cdf` and `_log_prob`.
+        family: has `_cdf`, `_sf` and `_log_prob`.
         params: `(*batch, params_size)`.
         y: drawn from `family(params)`, `(*batch, 1)`.
     """
 
     def surrogate(params: Any, y: Any) -> Any:
         y = ops.stop_gradient(y)
-        level = family._cdf(ops, params, y)
+        below, above = family._cdf(ops, params, y), family._sf(ops, params, y)
+        level = ops.where(below < above, below, -above)  # the nearer tail has more digits
         density = ops.exp(ops.stop_gradient(family._log_prob(ops, params, y)))
         change = (level - ops.stop_gradient(level)) / ops.maximum(density, 1e-30)
         return y - change[..., None]

@@ -71,6 +71,9 @@ class Joint(Family):
             raise KeyError(f"{self!r} has no part {name!r}; its parts are {', '.join(parts)}")
         return parts[name]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The parts' names, in order."""

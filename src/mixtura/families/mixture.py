@@ -183,25 +183,25 @@ class Mixture(Family):
 
     def _mean(self, xp: Any, params: Any) -> Any:
         weights, components = self._split_weights(xp, params)
-        return xp.sum(weights[..., None] * self.family._mean(xp, components), axis=-2)
+        return weighted(xp, weights[..., None], self.family._mean(xp, components), axis=-2)
 
     def _variance(self, xp: Any, params: Any) -> Any:
         weights, components, deviation = self._deviations(xp, params)
         within = self.family._variance(xp, components)
-        return xp.sum(weights[..., None] * (within + xp.square(deviation)), axis=-2)
+        return weighted(xp, weights[..., None], within + xp.square(deviation), axis=-2)
 
     def _covariance(self, xp: Any, params: Any) -> Any:
         weights, components, deviation = self._deviations(xp, params)
         within = self.family._covariance(xp, components)
         between = deviation[..., :, None] * deviation[..., None, :]
-        return xp.sum(weights[..., None, None] * (within + between), axis=-3)
+        return weighted(xp, weights[..., None, None], within + between, axis=-3)
 
     def _deviations(self, xp: Any, params: Any) -> tuple[Any, Any, Any]:
         """Return weights, components' parameters, and their means less the mixture's, `(*batch, K, D)`."""
         weights, components = self._split_weights(xp, params)
         means = self.family._mean(xp, components)
-        mean = xp.sum(weights[..., None] * means, axis=-2, keepdims=True)
-        return weights, components, means - mean
+        mean = weighted(xp, weights[..., None], means, axis=-2)
+        return weights, components, means - mean[..., None, :]
 
     def entropy(self, params: Array) -> Array:
         r"""Return the entropy in nats, computed with NumPy, `(*batch,)`.
@@ -302,6 +302,11 @@ class Mixture(Family):
         return self._of(
             host.log_softmax(logits, axis=-1) + evidence, self.family.condition(components, dims, values)
         )
+
+
+def weighted(xp: Any, weights: Any, values: Any, axis: int) -> Any:
+    """Return the weighted sum of values, even infinite ones where a weight is zero."""
+    return xp.sum(weights * xp.where(weights > 0, values, 0.0), axis=axis)
 
 
 def table_of(logits: np.ndarray, components: np.ndarray) -> np.ndarray:

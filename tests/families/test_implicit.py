@@ -9,17 +9,11 @@ from keras import ops
 
 import mixtura as mx
 
-LINES = [
-    mx.Normal(1),
-    mx.Laplace(1),
-    mx.LogNormal(1),
-    mx.LogitNormal(1, -1.0, 3.0),
-    mx.Affine(mx.Normal(1), 3.0, 0.5),
-    mx.Mixture(mx.Normal(1), 2),
-]
-CONTINUOUS = [mx.Mixture(leaf, 3) for leaf in LINES] + [
+LINES = [mx.Normal(1), mx.Laplace(1), mx.LogNormal(1), mx.LogitNormal(1, -1.0, 3.0)]
+CONTINUOUS = [
+    *(mx.Mixture(leaf, 3) for leaf in LINES),
+    mx.Mixture(mx.Mixture(mx.Normal(1), 2), 2),
     mx.Affine(mx.Mixture(mx.Normal(1), 3), -2.0, 4.0),
-    mx.Mixture(mx.LogNormal(1, scale="softplus", min_scale=0.05), 2),
 ]
 
 
@@ -153,7 +147,7 @@ def test_one_component_passes_its_own_gradient(leaf, gradient):
 
 def test_gradients_are_finite_at_extremes(gradient):
     rng = np.random.default_rng(0)
-    families = [mx.Mixture(leaf, 3) for leaf in LINES[:4]]
+    families = [mx.Mixture(leaf, 3) for leaf in LINES]
     params = rng.choice([-1e4, -10.0, 0.0, 2.0, 10.0], size=(300, 4, 9))
     params[:, :, 6:] = np.minimum(params[:, :, 6:], 2.0)  # a LogNormal's own draws overflow with more
     y, slope = gradient(side_by_side(families)[0], params.reshape(300, -1))

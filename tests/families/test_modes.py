@@ -61,6 +61,28 @@ def test_a_mode_beats_a_fine_grid(leaf, count):
     np.testing.assert_allclose(inside.mode(), [1, -2] + np.array([0.5, 3]) * p.mode(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("leaf", [mx.Normal(1, scale="exp"), mx.LogNormal(1, scale="exp")], ids=repr)
+def test_a_mode_is_where_the_slope_vanishes(leaf, mp):
+    """To nine digits, by mpmath."""
+    family = mx.Mixture(leaf, 4)
+    params = random_rows(family, 10)
+    modes = family(params).mode()[:, 0]
+    for mode, row in zip(modes, params, strict=True):
+        logits, means, scales = (list(map(mp.mpf, values)) for values in row.reshape(3, 4))
+
+        def slope(x, components=(logits, means, scales)):
+            """Of the density in y, times positive numbers."""
+            total = 0
+            for logit, mean, a in zip(*components, strict=True):
+                z = (mean - x) / mp.exp(a)
+                pull = z / mp.exp(a) - isinstance(leaf, mx.LogNormal)
+                total += mp.exp(logit - a - z**2 / 2) * pull
+            return total
+
+        x = math.log(mode) if isinstance(leaf, mx.LogNormal) else mode
+        assert abs(mp.findroot(slope, x) - x) < 1e-9
+
+
 def test_components_that_nearly_agree_have_one_mode_between_them():
     """The fixed-point iteration alone converges there as slowly as at the edge of two modes."""
     for gap in (1.9, 1.99, 1.9999, 2.0):

@@ -68,7 +68,7 @@ class Laplace(Family):
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         location, log_b = self._split(xp, params)
-        z = xp.clip((y - location) * xp.exp(-log_b), -LARGEST_Z, LARGEST_Z)
+        z = bounded(xp, (y - location) * xp.exp(-log_b))
         return -xp.sum(xp.absolute(z) + log_b, axis=-1) - self.event_size * math.log(2)
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:

@@ -260,7 +260,9 @@ class Mixture(Family):
 
         The best of the maxima that ascent reaches from every component's centre.
         """
-        _, params = self._read(host.as_array(params))
+        xp, params = self._read(host.as_array(params))
+        if self.num_components == 1:
+            return self.family.mode(self._split(xp, params)[1][..., 0, :])
         return self.family._mixture_mode(*self._rows(params)).reshape(*params.shape[:-1], self.event_size)
 
     def _mixture_mode(self, log_weights: np.ndarray, components: np.ndarray) -> np.ndarray:

@@ -16,6 +16,8 @@ LogSlope = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 # too slowly. With 0, rounding cannot lead downhill.
 STRETCHES = np.array([0.0, 1.0, 2.0, 5.0, 20.0, 100.0])
 MOST_STEPS = 500
+# Heights tell maxima apart to half the digits only; so many plain steps find the others.
+LAST_STEPS = 20
 MOST_STARTS = 24
 # Of so many components, those of the tallest peaks, all pairs are tried: lower ones cannot cross above these.
 MOST_PAIRED = 40
@@ -133,13 +135,7 @@ def _climb(
     for _ in range(MOST_STEPS):
         here, own = x[climbing], row[climbing]
         whitener, centre, constant = whiteners[own], means[own], constants[own]
-        z = np.einsum("cki,ckij->ckj", centre - here[:, None], whitener)
-        share = np.exp(log_softmax(constant - 0.5 * np.sum(np.square(z), axis=-1), axis=-1))
-        uphill = np.einsum("ck,ckij,ckj->ci", share, whitener, z)
-        if log_slope is not None:
-            uphill = uphill + log_slope(here)[1]
-        step = _solve(np.einsum("ck,ckij->cij", share, _precisions(whitener)), uphill)
-
+        step = _step(log_slope, constant, centre, whitener, here)
         tried = here[:, None] + STRETCHES[:, None] * step[:, None]  # climbers, stretches, D
         height, _ = _heights(log_slope, constant, centre, whitener, tried)
         choice = height.argmax(axis=-1)
@@ -151,7 +147,26 @@ def _climb(
         if not climbing.size:
             break
     top = best.reshape(starts.shape[:2]).argmax(axis=-1)
-    return x.reshape(starts.shape)[np.arange(len(starts)), top]
+    x = x.reshape(starts.shape)[np.arange(len(starts)), top]
+    for _ in range(LAST_STEPS):
+        x = x + _step(log_slope, constants, means, whiteners, x)
+    return x
+
+
+def _step(
+    log_slope: LogSlope | None,
+    constants: np.ndarray,
+    means: np.ndarray,
+    whiteners: np.ndarray,
+    x: np.ndarray,
+) -> np.ndarray:
+    """Return the step of the fixed-point iteration from x `(rows, D)`."""
+    z = np.einsum("nki,nkij->nkj", means - x[:, None], whiteners)
+    share = np.exp(log_softmax(constants - 0.5 * np.sum(np.square(z), axis=-1), axis=-1))
+    uphill = np.einsum("nk,nkij,nkj->ni", share, whiteners, z)
+    if log_slope is not None:
+        uphill = uphill + log_slope(x)[1]
+    return _solve(np.einsum("nk,nkij->nij", share, _precisions(whiteners)), uphill)
 
 
 def of_laplaces(log_weights: np.ndarray, locations: np.ndarray, scales: np.ndarray) -> np.ndarray:

@@ -179,7 +179,8 @@ class Family:
     def mode(self, params: Array) -> np.ndarray:
         """Return the event of highest density, in float64, `(*batch, event_size)`.
 
-        For a mixture: the best of the maxima reached by ascent from all component centres.
+        For a mixture: the best of the maxima that ascent reaches from the components' centres and from
+        where components cross (see `modes.py`).
         """
         _, params = self._read(host.as_array(params))
         rows = params.reshape(-1, 1, self.params_size)

@@ -258,7 +258,8 @@ class Mixture(Family):
     def mode(self, params: Array) -> np.ndarray:
         """Return the event of highest density, in float64, `(*batch, event_size)`.
 
-        The best of the maxima that ascent reaches from every component's centre.
+        The best of the maxima that ascent reaches from the components' centres and from where two of them
+        cross, at most one start for each component that is the tallest somewhere (see `modes.py`).
         """
         xp, params = self._read(host.as_array(params))
         if self.num_components == 1:

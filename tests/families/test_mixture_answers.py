@@ -12,7 +12,6 @@ from scipy import integrate, stats
 import mixtura as mx
 from mixtura.families.mixture import ENTROPY_SAMPLES
 
-
 # Three well-spread components in one dimension: the logits, means and scale activations, row by row.
 THREE = [0.5, -0.5, 1.0, -4.0, 0.0, 3.0, 0.0, -1.0, 1.5]
 WEIGHTS = np.exp([0.5, -0.5, 1.0]) / np.exp([0.5, -0.5, 1.0]).sum()

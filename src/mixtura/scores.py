@@ -13,18 +13,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
-from mixtura.families import Affine, Distribution, Family, Independent, Joint, Mixture, Normal, host
+from mixtura.families import Affine, Distribution, Family, Mixture, Normal, host
 from mixtura.families.base import probabilities
 from mixtura.families.host import as_array
 from mixtura.families.quadrature import NODES, integrate
 
 Score = Any  # a float, or an array of one value per row with average=False
-
-# Between neighbouring quantiles of these levels, 0.75 standard deviations of a normal apart, a component's
-# distribution function is smooth.
-_LEVELS = ndtr(-0.75 * np.arange(11))
 
 
 def negative_log_likelihood(p: Distribution, y: Any, *, average: bool = True) -> Score:
@@ -120,7 +115,7 @@ def crps(p: Distribution, y: Any, *, average: bool = True) -> Score:
     batch = np.broadcast_shapes(p.batch_shape, y.shape[:-1])
     params = np.broadcast_to(p.params, (*batch, p.family.params_size)).reshape(-1, p.family.params_size)
     outcomes = np.broadcast_to(y[..., 0], batch).ravel()
-    work = _edges(p.family, params[:1]).size * len(NODES) * p.family.params_size
+    work = p.family._edges(params[:1]).size * len(NODES) * p.family.params_size
     values = host.in_pieces(partial(_crps_by_quadrature, p.family), work, params, outcomes)
     return _averaged(values.reshape(batch), average)
 
@@ -255,26 +250,10 @@ def _mean_distance(xp: Any, distance: Any, scale: Any) -> Any:
 
 def _crps_by_quadrature(family: Family, params: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the CRPS of rows `(rows, params_size)` at outcomes `(rows,)`."""
-    edges = np.sort(np.concatenate([_edges(family, params), y[:, None]], axis=-1), axis=-1)
+    edges = np.sort(np.concatenate([family._edges(params), y[:, None]], axis=-1), axis=-1)
 
     def squared_distance(t: np.ndarray) -> np.ndarray:
         given = params[:, None], t[..., None]
         return np.square(np.where(t < y[:, None], family.cdf(*given), family.sf(*given)))
 
     return integrate(host, squared_distance, edges)
-
-
-def _edges(family: Family, params: np.ndarray) -> np.ndarray:
-    """Return points between which a one-dimensional distribution function is smooth, `(*batch, points)`."""
-    if isinstance(family, Affine):
-        return family._outward(_edges(family.family, params)[..., None])[..., 0]
-    if isinstance(family, Independent):
-        return _edges(family.family, params)
-    if isinstance(family, Joint):
-        return _edges(family[family.names[0]], params)
-    if isinstance(family, Mixture):
-        components = family._split(host, params)[1]
-        return _edges(family.family, components).reshape(*params.shape[:-1], -1)
-    rows = params[..., None, :]
-    tails = family._quantile(rows, _LEVELS, False), family._quantile(rows, _LEVELS[1:], True)
-    return np.concatenate(tails, axis=-1)

@@ -328,3 +328,24 @@ def assert_follow():
             assert min(p_values(wrong_cdf(samples))) < 1e-4
 
     return check
+
+
+@pytest.fixture
+def assert_dimensions_mix(assert_exact):
+    """Compare intervals of three independent dimensions, the first of no length, with single ones."""
+
+    def compare(family, one, params, lower, upper):
+        ones = [one(params[:, [d, 3 + d]]) for d in range(3)]
+        truth = ones[0].log_prob(lower[:, :1]) + sum(
+            ones[d].log_prob(lower=lower[:, d : d + 1], upper=upper[:, d : d + 1]) for d in (1, 2)
+        )
+        np.testing.assert_array_equal(lower[:, 0], upper[:, 0])
+        assert_exact(
+            lambda params, lower, upper: family.log_prob(params, lower=lower, upper=upper),
+            params,
+            lower,
+            upper,
+            truth=truth,
+        )
+
+    return compare

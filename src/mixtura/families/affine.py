@@ -141,6 +141,9 @@ class Affine(Family):
     def _quantile(self, params: np.ndarray, q: np.ndarray, upper: bool) -> np.ndarray:
         return self._outward(self.family._quantile(params, q, upper)[..., None])[..., 0]
 
+    def _edges(self, params: np.ndarray) -> np.ndarray:
+        return self._outward(self.family._edges(params)[..., None])[..., 0]
+
     def responsibilities(self, params: Array, y: Array) -> Array:
         """Return each mixture component's share in the density at y, `(*batch, num_components)`."""
         _, params, y = self._read(params, y)

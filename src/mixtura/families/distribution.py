@@ -80,8 +80,7 @@ class Distribution:
 
         With bounds in place of `y`: log P(lower < Y <= upper), as in `Family.log_prob`.
         """
-        given = (None if value is None else as_array(value) for value in (y, lower, upper))
-        y, lower, upper = given
+        y, lower, upper = (None if value is None else as_array(value) for value in (y, lower, upper))
         return self.family.log_prob(self.params, y, lower=lower, upper=upper)
 
     def responsibilities(self, y: Any) -> np.ndarray:

@@ -13,7 +13,6 @@ from keras import KerasTensor, Variable, ops
 from numpy import (
     absolute,
     all,
-    argmax,
     broadcast_to,
     clip,
     concatenate,
@@ -24,7 +23,6 @@ from numpy import (
     matmul,
     max,
     maximum,
-    minimum,
     ones_like,
     repeat,
     reshape,
@@ -44,7 +42,6 @@ from scipy.special import erf, erfc, log_softmax, logsumexp
 __all__ = [
     "absolute",
     "all",
-    "argmax",
     "broadcast_to",
     "cast",
     "clip",
@@ -62,7 +59,6 @@ __all__ = [
     "matmul",
     "max",
     "maximum",
-    "minimum",
     "one_hot",
     "ones_like",
     "relu",

@@ -113,6 +113,9 @@ class Independent(Family):
     def _quantile(self, params: np.ndarray, q: np.ndarray, upper: bool) -> np.ndarray:
         return self.family._quantile(params, q, upper)
 
+    def _edges(self, params: np.ndarray) -> np.ndarray:
+        return self.family._edges(params)
+
     def marginal(self, params: Array, dims: int | Sequence[int]) -> Distribution:
         """Return the distribution of some copies; of a single one as `family` itself.
 

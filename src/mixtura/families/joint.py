@@ -182,3 +182,6 @@ class Joint(Family):
 
     def _quantile(self, params: np.ndarray, q: np.ndarray, upper: bool) -> np.ndarray:
         return self._config[0][1]._quantile(params, q, upper)
+
+    def _edges(self, params: np.ndarray) -> np.ndarray:
+        return self._config[0][1]._edges(params)

@@ -23,9 +23,6 @@ from mixtura.sampling import Samplers, for_one, is_plain
 if TYPE_CHECKING:
     from mixtura.families.distribution import Distribution
 
-# Between neighbouring quantiles of these levels a component's density is smooth.
-_LEVELS = np.array([1e-14, 1e-9, 1e-5, 1e-3, 0.02, 0.15, 0.5])
-
 ENTROPY_SAMPLES = 4096
 
 
@@ -238,7 +235,7 @@ class Mixture(Family):
             log_p = self._log_prob(host, params[:, None], y[..., None])
             return -np.exp(log_p) * np.maximum(log_p, -1e6)
 
-        edges = self._edges(params)
+        edges = np.sort(self._edges(params), axis=-1)
         step = 1 + 2**23 // (params.size * len(NODES))
         starts = range(0, edges.shape[-1] - 1, step)
         return sum(integrate(host, surprise, edges[:, start : start + step + 1]) for start in starts)
@@ -247,13 +244,8 @@ class Mixture(Family):
         return -self._log_prob(host, params, self(params).sample(ENTROPY_SAMPLES, seed=0)).mean(axis=0)
 
     def _edges(self, params: np.ndarray) -> np.ndarray:
-        """Return all components' quantiles of a few levels in order, `(*batch, points)`."""
         components = self._split(host, params)[1]
-        edges = [
-            self.family._quantile(components[..., None, :], levels, upper)
-            for upper, levels in ((False, _LEVELS), (True, _LEVELS[:-1]))
-        ]
-        return np.sort(np.concatenate(edges, axis=-1).reshape(*params.shape[:-1], -1), axis=-1)
+        return self.family._edges(components).reshape(*params.shape[:-1], -1)
 
     def mode(self, params: Array) -> np.ndarray:
         """Return the event of highest density, in float64, `(*batch, event_size)`.

@@ -25,14 +25,16 @@ __all__ = [
     "Sampler",
     "backend",
     "lecture",
+    "load",
     "metrics",
     "scores",
+    "training",
 ]
 
 # Importing Keras takes seconds. The command `mixtura` imports what it needs once its arguments are read,
 # so that `--help` is instant; everyone else gets the classes now, registered with Keras for loading models.
 if TYPE_CHECKING or not backend.in_command():
-    from mixtura import lecture, metrics, scores
+    from mixtura import lecture, metrics, scores, training
     from mixtura.families import (
         Affine,
         Bernoulli,
@@ -47,3 +49,4 @@ if TYPE_CHECKING or not backend.in_command():
     )
     from mixtura.layers import MDN
     from mixtura.losses import NegativeLogLikelihood
+    from mixtura.training import load

@@ -95,7 +95,7 @@ class Nothing(Family):
 WITH_EVENTS = ["log_prob", "cdf", "sf", "quantile", "isf", "responsibilities", "marginal"]
 
 
-@pytest.mark.parametrize("method", [*WITH_EVENTS, "sample", "mean", "variance", "entropy", "mode"])
+@pytest.mark.parametrize("method", [*WITH_EVENTS, "fit", "sample", "mean", "variance", "entropy", "mode"])
 def test_what_a_family_lacks_it_says(method):
     arguments = [[0.0]] * (2 if method in WITH_EVENTS else 1)
     with pytest.raises(NotImplementedError, match=rf"Nothing\(\) has no {method}; use "):

@@ -12,6 +12,7 @@ from keras import ops
 from mixtura.families.base import Array, Family, a_family
 from mixtura.families.checks import dimensions, observed
 from mixtura.families.draws import Draws
+from mixtura.families.fitting import Events
 from mixtura.families.host import is_tensor
 from mixtura.sampling import Samplers
 
@@ -107,6 +108,9 @@ class Affine(Family):
 
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         return self._outward(self.family._sample(xp, params, source, sampler, draws))
+
+    def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
+        return self.family._fit(events.each(self._inward), rng)
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return self._outward(self.family._mean(xp, params))

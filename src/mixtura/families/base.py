@@ -13,6 +13,8 @@ from scipy.special import ndtr
 
 from mixtura.families import host
 from mixtura.families.draws import ArrayDraws, Draws, TensorDraws
+from mixtura.families.fitting import Events
+from mixtura.families.seeds import check_seed
 from mixtura.sampling import Samplers, resolve
 
 if TYPE_CHECKING:
@@ -158,6 +160,60 @@ class Family:
         source: Draws = ArrayDraws(seed) if xp is host else TensorDraws(seed)
         return self._sample(xp, params, source, resolve(sampler, temperature), ())
 
+    # ------------------------------------------------------------------ fitted to events alone
+
+    def fit(self, y: Array, seed: int | None = 0) -> np.ndarray:
+        r"""Return parameters of one distribution that describes events without inputs, `(params_size,)`.
+
+        It is what a network should predict before it has seen an input (see
+        `mixtura.training.initialize_head`), and the marginal distribution that its predictions have to beat.
+
+        Maximum likelihood in closed form, then the inverse of how parameters are read. Probabilities are
+        counted from half an event up. Of `Normal`, correlations are those of the events and one more that
+        has none, $n / (n + 1)$ of the sample's, so that none is 1; a constant dimension has scale 1.
+        `LogNormal` and `LogitNormal` first move events on or beyond an end of their support half-way
+        between the end and the nearest event inside. A scale not above `min_scale` becomes 1.01 times that.
+
+        A `Mixture` cuts events into clusters (one dimension at quantiles, several by k-means on standardised
+        dimensions), fits a component to each, and counts weights from one event up. Each component also
+        counts 1 + n/100 events, n being its own, that spread as all events do but K times narrower: so
+        no standard deviation is below about 1 / (10 K) of the overall one, were all of a cluster's events the
+        same.
+
+        Args:
+            y: events, `(rows, event_size)`; where `event_size` is 1 also `(rows,)`.
+            seed: of the clusters; the same parameters for the same seed. None for fresh entropy.
+
+        Returns:
+            Raw activations in float64, computed with NumPy.
+
+        Raises:
+            ValueError: for another shape, no rows, a number that is not finite, or, where the family has
+                a `Bernoulli` or `Categorical` part, one that is no probability.
+
+        Reference: Bishop, C. M. (2006), Pattern Recognition and Machine Learning, sections 2.3.4 and 9.1.
+
+        Example:
+            >>> import mixtura as mx
+            >>> mx.Normal(1, scale="exp").fit([-1.0, 1.0])  # mean 0, log scale 0
+            array([0., 0.])
+        """
+        check_seed(seed)
+        y = host.as_array(y)
+        y = y[:, None] if y.ndim == 1 and self.event_size == 1 else y
+        if y.ndim != 2 or y.shape[1] != self.event_size:
+            raise ValueError(
+                f"{self!r} is fitted to y of shape (rows, {self.event_size}); received shape {y.shape}"
+            )
+        if not len(y):
+            raise ValueError("fit needs at least one row of y; received none")
+        if not np.isfinite(y).all():
+            row, column = np.argwhere(~np.isfinite(y))[0]
+            raise ValueError(
+                f"y must hold finite numbers; received {y[row, column]} in row {row}, column {column}"
+            )
+        return self._fit(Events(y, y), np.random.default_rng(seed))
+
     # ------------------------------------------------------------------ moments
 
     def mean(self, params: Array) -> Array:
@@ -282,6 +338,13 @@ class Family:
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         """Return events `(*draws, *batch, event_size)`."""
         raise self._cannot("sample", "a family that can be sampled")
+
+    def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
+        """Return parameters `(params_size,)` of one distribution that describes `events.rows`.
+
+        Whatever could vanish with few or equal rows is to be pooled with everyone's (`Events.pooled`).
+        """
+        raise self._cannot("fit", "a family that can be fitted")
 
     def _mean(self, xp: Any, params: Any) -> Any:
         raise self._cannot("mean", "sample")

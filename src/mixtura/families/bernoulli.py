@@ -7,12 +7,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from scipy.special import entr
+from scipy.special import entr, logit
 
 from mixtura.families import host
 from mixtura.families.base import Family
 from mixtura.families.checks import positive_int
 from mixtura.families.draws import Draws
+from mixtura.families.fitting import Events, shares
 from mixtura.families.special import log_zero, softplus
 from mixtura.sampling import Samplers, for_one
 
@@ -65,6 +66,10 @@ class Bernoulli(Family):
         # With the logit of an opposing 0, temperature 0 decides by the sign and a tie by the coin.
         pairs = xp.stack([xp.zeros_like(params), params], axis=-1)
         return xp.cast(source.choose(draws, pairs, for_one(sampler).discrete), params.dtype)
+
+    def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
+        own, everyones = ((y.sum(axis=0) + 0.5) / (len(y) + 1) for y in shares(self, events))
+        return logit(events.pooled(own, everyones))
 
     def _probability(self, xp: Any, params: Any) -> Any:
         return xp.exp(-softplus(xp, -params))

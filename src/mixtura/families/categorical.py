@@ -12,6 +12,7 @@ from mixtura.families import host
 from mixtura.families.base import Family
 from mixtura.families.checks import positive_int
 from mixtura.families.draws import Draws
+from mixtura.families.fitting import Events, shares
 from mixtura.families.special import log_zero, logsumexp
 from mixtura.sampling import Samplers, for_one
 
@@ -78,6 +79,10 @@ class Categorical(Family):
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         chosen = source.choose(draws, params, for_one(sampler).discrete)
         return xp.one_hot(chosen, self.num_classes, dtype=params.dtype)
+
+    def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
+        counts = [y.sum(axis=0) + 0.5 for y in shares(self, events)]
+        return np.log(events.pooled(*(count / count.sum() for count in counts)))
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return xp.exp(xp.log_softmax(params, axis=-1))

@@ -12,6 +12,7 @@ from mixtura.families import host
 from mixtura.families.base import Array, Family, a_family
 from mixtura.families.checks import dimensions, observed, positive_int
 from mixtura.families.draws import Draws
+from mixtura.families.fitting import Events
 from mixtura.sampling import Samplers
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ class Independent(Family):
 
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         return self._joined(xp, self.family._sample(xp, self._copies(xp, params), source, sampler, draws))
+
+    def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
+        copies = events.each(lambda y: self._copies(host, y))
+        fits = [self.family._fit(copies.some(r), rng) for r in range(self.repeats)]
+        return np.concatenate(fits)
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return self._joined(xp, self.family._mean(xp, self._copies(xp, params)))

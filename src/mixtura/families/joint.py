@@ -12,6 +12,7 @@ from keras import ops
 from mixtura.families import host
 from mixtura.families.base import Array, Family, a_family, restored
 from mixtura.families.draws import Draws
+from mixtura.families.fitting import Events
 from mixtura.sampling import PLAIN, Samplers
 
 
@@ -144,6 +145,10 @@ class Joint(Family):
             own = sampler.get(name, PLAIN) if isinstance(sampler, Mapping) else sampler
             drawn.append(family._sample(xp, params[..., place], own_source, own, draws))
         return xp.concatenate(drawn, axis=-1)
+
+    def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
+        parts = [family._fit(events.some(place), rng) for _, family, _, place in self._slices()]
+        return np.concatenate(parts)
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return self._side_by_side(xp, "_mean", params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from mixtura.families import host
 from mixtura.families.base import Array, Family, a_family
 from mixtura.families.checks import observed, positive_int
 from mixtura.families.draws import Draws
+from mixtura.families.fitting import Events
 from mixtura.families.implicit import reparameterised
 from mixtura.families.inversion import invert
 from mixtura.families.quadrature import NODES, integrate
@@ -156,6 +158,13 @@ class Mixture(Family):
             return reparameterised(self, params, y)
         # The chosen component's own gradient would leave out how the choice depends on the parameters.
         return ops.stop_gradient(y)
+
+    # ------------------------------------------------------------------ fitted to events alone
+
+    def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
+        sizes, clusters = zip(*events.clusters(self.num_components, rng), strict=True)
+        logits = np.log(np.array(sizes) + 1.0) - math.log(len(events.rows) + self.num_components)
+        return table_of(logits, np.stack([self.family._fit(cluster, rng) for cluster in clusters]))
 
     # ------------------------------------------------------------------ components and moments
 

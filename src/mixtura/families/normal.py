@@ -15,7 +15,14 @@ from mixtura.families.base import Array, Family
 from mixtura.families.checks import dimensions, floor, observed, one_of, positive_int
 from mixtura.families.cholesky import coefficients_of, colour, whiten
 from mixtura.families.draws import Draws
-from mixtura.families.scale import SCALE_ACTIVATIONS, ScaleActivation, log_scale
+from mixtura.families.fitting import Events, units
+from mixtura.families.scale import (
+    SCALE_ACTIVATIONS,
+    ScaleActivation,
+    activation_of,
+    log_scale,
+    smallest_scale,
+)
 from mixtura.families.special import HALF_LOG_2PI, LARGEST_Z, bounded, log_ndtr_interval, softplus
 from mixtura.families.tables import add_rows, cut, rows_of
 from mixtura.sampling import Samplers, for_one
@@ -159,6 +166,43 @@ class Normal(Family):
         if self._is_correlated:
             noise = colour(xp, coefficients, noise)
         return mean + xp.exp(log_sigma) * (noise * for_one(sampler).scale)
+
+    def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
+        unit, constant = units(events.everyone)
+
+        def covariance(y: np.ndarray) -> np.ndarray:
+            """Return the covariance in everyone's units; constant dimensions have a variance of 1."""
+            u = np.where(constant, 0.0, (y - y.mean(axis=0)) / unit)
+            return u.T @ u / len(u) + np.diag(constant.astype(float))
+
+        pooled = events.pooled(covariance(events.rows), covariance(events.everyone) / events.parts**2)
+        sigma, coefficients = unit * np.sqrt(np.diagonal(pooled)), np.empty(0)
+        if self.structure == "spherical":
+            # One scale for all: a constant dimension has a say only where there is no other.
+            varying = ~constant if not constant.all() else constant
+            sigma = np.sqrt(np.sum(np.square(sigma[varying]), keepdims=True) / self.event_size)
+        elif self._is_correlated:
+            # One more row, which has no correlations.
+            share = len(events.rows) / (len(events.rows) + 1)
+            correlated = share * pooled + (1 - share) * np.diag(np.diagonal(pooled))
+            root = unit[:, None] * np.linalg.cholesky(correlated)
+            if self.structure == "bivariate":
+                coefficients = np.arctanh(root[1:, 0] / sigma[1])
+            else:
+                sigma, coefficients = self._factor(root)
+        mean = events.rows.mean(axis=0)
+        return np.concatenate([mean, activation_of(np.log(sigma), self.scale, self.min_scale), coefficients])
+
+    def _factor(self, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return conditional scales, none below the smallest, and the coefficients of a Cholesky factor.
+
+        The scales are the diagonal. Raised only when they become activations, they would stretch the whole
+        rows, since coefficients have no units.
+        """
+        smallest = smallest_scale(self.min_scale)
+        root = root + np.diag(np.maximum(smallest - np.diagonal(root), 0.0))
+        log_sigma, coefficients = coefficients_of(root)
+        return np.exp(log_sigma), coefficients
 
     def _mean(self, xp: Any, params: Any) -> Any:
         return xp.copy(params[..., : self.event_size])

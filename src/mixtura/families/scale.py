@@ -3,7 +3,10 @@
 import math
 from typing import Any, Literal, get_args
 
-from mixtura.families.special import logaddexp, softplus
+import numpy as np
+
+from mixtura.families import host
+from mixtura.families.special import log1mexp, logaddexp, softplus
 
 ScaleActivation = Literal["elu", "softplus", "exp"]
 SCALE_ACTIVATIONS = get_args(ScaleActivation)
@@ -44,6 +47,37 @@ def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
     else:
         value = _bounded(xp, activation)
     return logaddexp(xp, value, xp.zeros_like(value) + math.log(floor)) if floor else value
+
+
+def activation_of(log_sigma: np.ndarray, kind: str, floor: float) -> np.ndarray:
+    r"""Return the activation whose `log_scale` is `log_sigma`, elementwise: the inverse of `log_scale`.
+
+    A scale that is not above `smallest_scale(floor)` is taken to be that.
+
+    Args:
+        log_sigma: logarithms of scales, any shape.
+        kind: "elu", "softplus" or "exp".
+        floor: what `log_scale` adds.
+    """
+    log_sigma = np.maximum(log_sigma, math.log(smallest_scale(floor)))
+    if floor:
+        log_sigma = log_sigma + log1mexp(host, math.log(floor) - log_sigma)
+    if kind == "exp":
+        return log_sigma
+    large = np.exp(np.maximum(log_sigma, 0.0))
+    if kind == "elu":
+        return np.where(log_sigma > 0, large - 1, log_sigma)
+    sigma = np.exp(log_sigma)
+    return sigma + log1mexp(host, -sigma)  # log(exp(sigma) - 1)
+
+
+def smallest_scale(floor: float) -> float:
+    """Return the smallest scale that `activation_of` finds an activation for.
+
+    At the floor itself that would be -inf. A hundredth above it the scale's slope is a hundredth of what it
+    is without a floor, from where training still finds a way up.
+    """
+    return 1.01 * floor if floor else math.exp(SMALLEST_LOG_SCALE)
 
 
 def _bounded(xp: Any, log_sigma: Any) -> Any:

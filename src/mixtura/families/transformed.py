@@ -13,6 +13,7 @@ from mixtura.families import host, modes
 from mixtura.families.base import Array, Family
 from mixtura.families.checks import observed
 from mixtura.families.draws import Draws
+from mixtura.families.fitting import Events
 from mixtura.families.mixture import Mixture, table_of
 from mixtura.families.normal import Normal
 from mixtura.families.special import AS_GOOD_AS_INFINITE, log_zero
@@ -108,6 +109,26 @@ class TransformedNormal(Family):
         dtype = keras.backend.standardize_dtype(y.dtype)
         (low, high), tiny = np.array(self._support, dtype), np.finfo(dtype).tiny
         return xp.clip(y, max(np.nextafter(low, high), low + tiny), min(np.nextafter(high, low), high - tiny))
+
+    def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
+        return self._normal._fit(events.each(lambda y: self._inward(host, self._moved(y, events))), rng)
+
+    def _moved(self, y: np.ndarray, events: Events) -> np.ndarray:
+        """Return y, values outside the support half-way between its end and everyone's nearest inside.
+
+        Where none is inside, g(0) counts as the nearest.
+        """
+        everyone, (low, high) = events.everyone, self._support
+        inside, _ = self._inside(host, everyone)
+        middle = self._outward(host, np.zeros(()))
+        ends = []
+        for end, nearest in ((low, np.min), (high, np.max)):
+            next_in = nearest(everyone, axis=0, where=inside, initial=high if end == low else low)
+            next_in = np.where(inside.any(axis=0), next_in, middle)
+            half_way = 0.5 * (end + next_in)
+            # Between neighbouring numbers there is no half-way.
+            ends.append(np.where(self._inside(host, half_way)[0], half_way, next_in))
+        return np.where(y <= low, ends[0], np.where(y >= high, ends[1], y))
 
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         return self._tail(xp, "_cdf", params, y, below=0.0)

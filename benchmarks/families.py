@@ -20,29 +20,20 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import math
 import os
-import platform
 import statistics
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-os.environ |= {
-    "KERAS_BACKEND": "jax",
-    "JAX_PLATFORMS": "cpu",
-    "OMP_NUM_THREADS": str(CORES),  # as many as XLA takes
-    "OMP_WAIT_POLICY": "PASSIVE",  # PyTorch's threads sleep, not spin, while others are timed
-    "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",  # or compiling would be timed on a first run only
-}
+import machine
+
+machine.settle()
+os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # or compiling would be timed on a first run only
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +48,7 @@ import mixtura as mx
 
 SHORTEST = 0.02  # seconds that a contestant runs in each repetition, at least
 LEVEL = 1.05  # ratios closer to 1 than this count as level
-PACKAGES = ("jax", "keras", "keras-mdn-layer", "numpy", "numpyro", "torch")
+PACKAGES = ("mixtura", "jax", "keras", "keras-mdn-layer", "numpy", "numpyro", "torch")
 
 
 class Problem:
@@ -348,52 +339,30 @@ def show(row: dict[str, Any]) -> None:
             print(f"{label:38}{name:16}{'not available':>17}")
 
 
-def write(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON: the whole file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / path.name
-        part.write_text(json.dumps(content, indent=1) + "\n")
-        part.replace(path)
-
-
-def cpu() -> str:
-    """Return the processor's name."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), platform.processor())
-
-
 def main() -> None:
     """Measure, print and write."""
-    default = Path(__file__).parent / "results" / "families.json"
     parser = argparse.ArgumentParser(description="Time Mixtura against other libraries' mixtures.")
     parser.add_argument("--repetitions", type=int, default=15, help="at least 7 (default 15)")
-    parser.add_argument("--out", type=Path, default=default, help="the JSON file to write")
+    parser.add_argument(
+        "--out", type=Path, default=machine.RESULTS / "families.json", help="the JSON file to write"
+    )
     parser.add_argument("--only", default="", help="measure only what contains this, such as 'loss, 128'")
     arguments = parser.parse_args()
     if arguments.repetitions < 7:
         parser.error("--repetitions must be at least 7")
     warnings.filterwarnings("ignore", module="torch")
-    torch.set_num_threads(CORES)
+    torch.set_num_threads(machine.CORES)
     rows: list[dict[str, Any]] = []
-    content = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": cpu(),
-        "cores": CORES,
-        "versions": {"python": platform.python_version(), "mixtura": mx.__version__}
-        | {name: version(name) for name in PACKAGES},
-        "repetitions": arguments.repetitions,
-        "rows": rows,
-    }
-    print(f"{content['cpu']}, {CORES} cores; {content['versions']}\n\n{'microseconds per call':54}", end="")
+    content = machine.describe(PACKAGES) | {"repetitions": arguments.repetitions, "rows": rows}
+    where = f"{content['cpu']}, {content['cores']} cores; {content['versions']}"
+    print(f"{where}\n\n{'microseconds per call':54}", end="")
     print(f"{'median':>11}{'min':>11}{'max':>11}{'ratio':>9}{'first s':>9}  mixtura is")
     for task, problems in WORK.items():
         for problem in problems:
             if arguments.only in f"{task}, {problem.name}":
                 rows.append(measure(task, problem, arguments.repetitions))
                 show(rows[-1])
-    write(arguments.out, content)
+    machine.write(arguments.out, content)
 
 
 if __name__ == "__main__":

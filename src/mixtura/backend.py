@@ -9,8 +9,12 @@ is no evidence of a choice, because Keras writes it there unasked on its first i
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
+
+
+_started = time.perf_counter()
 
 
 class Choice(NamedTuple):
@@ -49,6 +53,11 @@ def _configured(path: Path) -> str | None:
     except (OSError, ValueError, AttributeError):
         return None
     return named if isinstance(named, str) and named else None
+
+
+def uptime() -> float:
+    """Return the seconds since Mixtura was imported: in the command, since it began."""
+    return time.perf_counter() - _started
 
 
 def in_command() -> bool:

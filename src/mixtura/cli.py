@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         _refuse(f"{error.filename or 'the file system'}: {error.strerror or error}.")
     except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped; nothing half-written is left.")
+        Console(stderr=True).print("Stopped; nothing half-written is left. A run goes on with --resume.")
         sys.exit(130)
 
 
@@ -106,8 +106,13 @@ def fit(
     held_out: float = 0.2,
     seed: NonNegativeInt = 0,
     overwrite: bool = False,
+    resume: bool = False,
+    tensorboard: bool = False,
 ) -> None:
     """Train a mixture density network on a table and score it on held-out rows.
+
+    Ctrl-C stops after the current epoch; the run folder can then be used, and continued with --resume, as it
+    can after a crash.
 
     Args:
         data: a CSV file with a header line; numeric and text columns both serve as inputs.
@@ -117,10 +122,13 @@ def fit(
         epochs: at most so many; training stops when the validation loss no longer falls.
         held_out: share of the rows to score on.
         seed: of the split, the weights and the batches.
-        overwrite: replace the run folder if it exists.
+        overwrite: replace the run in the folder.
+        resume: go on with the run in the folder, if there is one.
+        tensorboard: also write the losses for TensorBoard, into the folder.
     """
     out = out or Path(f"{data.stem}-{re.sub(r'[^A-Za-z0-9]+', '-', target).strip('-').lower()}")
-    check_output(out, overwrite)
+    if not resume:
+        check_output(out, overwrite)
     _cache_compiled_programs()
     from mixtura.systems.tables import fit
 
@@ -133,6 +141,8 @@ def fit(
         held_out=held_out,
         seed=seed,
         overwrite=overwrite,
+        resume=resume,
+        tensorboard=tensorboard,
     )
     print(*_description(result), sep="\n")
     table = Table(title=escape(target) + f": {result.rows['held_out']} held-out rows, in the target's units")

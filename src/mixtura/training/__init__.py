@@ -1,9 +1,28 @@
 """Training: `fit` in compiled epochs, run folders that resume, and aids for mixtures."""
 
+from mixtura.training.clipping import ClipGradient
+from mixtura.training.components import ComponentUsage, ComponentWarning
 from mixtura.training.fitting import fit
+from mixtura.training.graves import graves_rmsprop
 from mixtura.training.initialisation import initialize_head
 from mixtura.training.noise import DataNoise
 from mixtura.training.progress import EpochProgress, progress_bar
 from mixtura.training.run import Run, load
+from mixtura.training.tensorboard import TensorBoard
+from mixtura.training.weight_noise import AdaptiveWeightNoise
 
-__all__ = ["DataNoise", "EpochProgress", "Run", "fit", "initialize_head", "load", "progress_bar"]
+__all__ = [
+    "AdaptiveWeightNoise",
+    "ClipGradient",
+    "ComponentUsage",
+    "ComponentWarning",
+    "DataNoise",
+    "EpochProgress",
+    "Run",
+    "TensorBoard",
+    "fit",
+    "graves_rmsprop",
+    "initialize_head",
+    "load",
+    "progress_bar",
+]

@@ -6,6 +6,8 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mixtura.backend import uptime
+
 
 def progress_bar() -> Progress:
     """Return a progress display on standard error, so that results alone go to standard output."""
@@ -27,6 +29,10 @@ class EpochProgress(keras.callbacks.Callback):
         description: what is being trained.
         offset: added to the losses shown. `Affine.log_volume` turns a loss on standardised targets into
             nats in the data's units.
+
+    Attributes:
+        seconds_to_first_epoch: from the start of the program to the end of the first epoch, which is spent
+            on imports and compiling.
     """
 
     def __init__(self, progress: Progress, description: str, offset: float = 0.0) -> None:
@@ -34,6 +40,7 @@ class EpochProgress(keras.callbacks.Callback):
         self._progress = progress
         self._description = description
         self._offset = offset
+        self.seconds_to_first_epoch = 0.0
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Show the line."""
@@ -41,6 +48,7 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Advance the line and show the newest loss."""
+        self.seconds_to_first_epoch = self.seconds_to_first_epoch or uptime()
         logs = logs or {}
         shown = [
             f"{name} {logs[key] + self._offset:.3f}"

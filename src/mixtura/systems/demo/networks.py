@@ -11,6 +11,7 @@ from keras.layers import Dense
 from mixtura.families import Affine, Distribution, Family, Mixture, Normal
 from mixtura.layers import MDN
 from mixtura.losses import NegativeLogLikelihood
+from mixtura.training import fit
 
 BATCH_SIZE = 128
 VALIDATION = 0.15
@@ -40,8 +41,8 @@ def learn_mixture(samples: np.ndarray, epochs: int, callback: keras.callbacks.Ca
     model = keras.Sequential([keras.Input((1,)), MDN(family)])
     model.compile(keras.optimizers.Adam(0.02), loss=NegativeLogLikelihood(family))
     nothing = np.ones_like(samples)
-    history = model.fit(
-        nothing, samples, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[callback]
+    history = fit(
+        model, nothing, samples, batch_size=BATCH_SIZE, epochs=epochs, verbose=0, callbacks=[callback]
     )
     return Trained(model, family, history.history)
 
@@ -91,7 +92,8 @@ def best_network(x: np.ndarray, y: np.ndarray, epochs: int, callback: keras.call
 def _fit(
     model: keras.Model, x: np.ndarray, y: np.ndarray, epochs: int, callback: keras.callbacks.Callback
 ) -> dict[str, list[float]]:
-    history = model.fit(
+    history = fit(
+        model,
         x,
         y,
         batch_size=BATCH_SIZE,

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from mixtura import scores
 from mixtura.data.tables import Encoder, read_table, read_target, recording_step
-from mixtura.errors import InputError, TrainingError
+from mixtura.errors import InputError
 from mixtura.families import Distribution
-from mixtura.files import new_folder
+from mixtura.files import check_output
 from mixtura.systems.tables import network, pictures
-from mixtura.training import EpochProgress, progress_bar
+from mixtura.training import EpochProgress, Run, TensorBoard, progress_bar
 
 LEVEL = 0.9
 FEWEST_ROWS = 10
@@ -34,6 +32,7 @@ class Fit(NamedTuple):
     left_out: dict[str, str]
     epochs: int
     target: str
+    seconds_to_first_epoch: float
 
 
 def fit(
@@ -46,6 +45,8 @@ def fit(
     held_out: float = 0.2,
     seed: int = 0,
     overwrite: bool = False,
+    resume: bool = False,
+    tensorboard: bool = False,
 ) -> Fit:
     """Train a mixture density network on a table and leave a run folder.
 
@@ -60,14 +61,19 @@ def fit(
         epochs: at most so many.
         held_out: the share of rows to score on.
         seed: of the split, the weights and the batches.
-        overwrite: replace `out` if it exists.
+        overwrite: replace the run in `out` if there is one.
+        resume: go on with the run in `out`; its settings, but for `epochs`, must be these.
+        tensorboard: also write the losses for TensorBoard, into `out/tensorboard`.
 
     Raises:
         InputError: for a mistake in the input, before training and with nothing written.
-        TrainingError: if the loss becomes infinite or NaN; nothing is written.
+        TrainingError: if the loss becomes infinite or NaN, or the folder can no longer be written. The run
+            keeps what was learnt before.
     """
     if not 0 < held_out < 0.9:
         raise InputError(f"The held-out share must lie between 0 and 0.9; received {held_out}.")
+    if not resume:
+        check_output(out, overwrite)
     table = read_table(data)
     y = read_target(table, target)
     if len(y) < FEWEST_ROWS:
@@ -85,35 +91,48 @@ def fit(
     family = network.head(components, y[training], min_scale)
     standardised = ((y - family.shift[0]) / family.scale[0])[:, None]
 
-    with new_folder(out, overwrite) as folder:
-        keras.utils.set_random_seed(seed)
-        model = network.build(encoder.width, family)
-        with progress_bar() as progress:
-            history = network.train(
-                model,
-                (x[training], standardised[training]),
-                (x[validation], standardised[validation]),
-                epochs,
-                EpochProgress(progress, f"{data.stem}: {target}", family.log_volume),
-            )
-        if not np.isfinite(history["loss"]).all():
-            raise TrainingError("The loss became infinite or NaN; nothing was kept. Try another seed.")
-        p = predicted(model, x[test])
-        result = Fit(
-            scores=_scores(p, y[test]),
-            baseline=_scores(_baseline(y[training], len(test)), y[test]),
-            min_scale=min_scale,
-            recording_step=step,
-            rows={"training": len(training), "validation": len(validation), "held_out": len(test)},
-            left_out=encoder.left_out,
-            epochs=len(history["loss"]),
-            target=target,
+    config = {
+        "system": "tables",
+        "mixtura": version("mixtura"),
+        "data": data.name,
+        "target": target,
+        "rows": len(y),
+        "components": components,
+        "held_out": held_out,
+        "seed": seed,
+        "encoder": encoder.to_dict(),
+        "min_scale": min_scale,
+        "recording_step": step,
+    }
+    run = Run.begin(out, config, overwrite=overwrite, resume=resume)
+    keras.utils.set_random_seed(seed)
+    model = network.build(encoder.width, family)
+    with progress_bar() as progress:
+        shown = EpochProgress(progress, f"{data.stem}: {target}", family.log_volume)
+        history = network.train(
+            model,
+            (x[training], standardised[training]),
+            (x[validation], standardised[validation]),
+            epochs,
+            [shown, *([TensorBoard(out / "tensorboard")] if tensorboard else [])],
+            run,
+            seed,
         )
-        _store(folder, model, encoder, history, result, {"data": data.name, "seed": seed})
-        pictures.losses(
-            history, family.log_volume, result.scores["nll"], target, folder / "figures" / "loss.png"
-        )
-        pictures.densities(p, y[test], target, folder / "figures" / "densities.png")
+    p = predicted(model, x[test])
+    result = Fit(
+        scores=_scores(p, y[test]),
+        baseline=_scores(_baseline(y[training], len(test)), y[test]),
+        min_scale=min_scale,
+        recording_step=step,
+        rows={"training": len(training), "validation": len(validation), "held_out": len(test)},
+        left_out=encoder.left_out,
+        epochs=len(history["loss"]),
+        target=target,
+        seconds_to_first_epoch=round(shown.seconds_to_first_epoch, 2),
+    )
+    run.write("report.json", result._asdict())
+    pictures.losses(history, family.log_volume, result.scores["nll"], target, run.figure("loss"))
+    pictures.densities(p, y[test], target, run.figure("densities"))
     return result
 
 
@@ -142,31 +161,3 @@ def _scores(p: Distribution, y: np.ndarray) -> dict[str, float]:
         "rmse": scores.root_mean_squared_error(p, events),
         "coverage_90": scores.interval_coverage(p, events, LEVEL),
     }
-
-
-def _store(
-    folder: Path,
-    model: keras.Model,
-    encoder: Encoder,
-    history: dict[str, list[float]],
-    result: Fit,
-    origin: dict[str, Any],
-) -> None:
-    model.save(folder / "model.keras")
-    config = {
-        "system": "tables",
-        "mixtura": version("mixtura"),
-        **origin,
-        "target": result.target,
-        "encoder": encoder.to_dict(),
-        "min_scale": result.min_scale,
-        "recording_step": result.recording_step,
-    }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    (folder / "report.json").write_text(json.dumps(result._asdict(), indent=2) + "\n")
-    with (folder / "history.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", *history])
-        writer.writerows(
-            [epoch, *row] for epoch, row in enumerate(zip(*history.values(), strict=True), start=1)
-        )

@@ -9,6 +9,7 @@ from keras.layers import Dense
 from mixtura.families import Affine, Mixture, Normal
 from mixtura.layers import MDN
 from mixtura.losses import NegativeLogLikelihood
+from mixtura.training import Run, fit
 
 PATIENCE = 40
 
@@ -38,7 +39,9 @@ def train(
     training: tuple[np.ndarray, np.ndarray],
     validation: tuple[np.ndarray, np.ndarray],
     epochs: int,
-    callback: keras.callbacks.Callback,
+    callbacks: list[keras.callbacks.Callback],
+    run: Run,
+    seed: int,
 ) -> dict[str, list[float]]:
     """Train until the validation loss has not improved for `PATIENCE` epochs, and keep the best weights.
 
@@ -46,19 +49,20 @@ def train(
     table, so that an epoch has about 30 steps where rows are few.
     """
     batch_size = int(np.clip(2 ** round(np.log2(max(1.0, len(training[0]) / 30))), 16, 256))
-    callbacks = [
-        callback,
+    averages_then_stop = [
         # Swaps the averages in at the end of an epoch, before the next callback looks at the weights.
         keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
         keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True),
-        keras.callbacks.TerminateOnNaN(),
     ]
-    history = model.fit(
+    history = fit(
+        model,
         *training,
         validation_data=validation,
         batch_size=batch_size,
         epochs=epochs,
-        callbacks=callbacks,
+        callbacks=[*callbacks, *averages_then_stop],
         verbose=0,
+        run=run,
+        seed=seed,
     )
     return history.history

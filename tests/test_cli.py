@@ -1,7 +1,11 @@
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 
 import mixtura
@@ -102,16 +106,46 @@ def test_demo_refuses_a_file_as_its_folder(main, tmp_path):
 def test_a_failed_training_is_one_sentence_and_exit_code_1(main, tmp_path, monkeypatch):
     data = tmp_path / "d.csv"
     data.write_text("x,y\n" + "".join(f"{i},{i * i}\n" for i in range(30)))
-    monkeypatch.setattr(
-        "mixtura.systems.tables.network.train",
-        lambda *_: {"loss": [1.0, float("nan")], "val_loss": [1.0, 1.0]},
-    )
+    monkeypatch.setattr("mixtura.systems.tables.network.RATE", 1e30)
     code, _, err = main("fit", data, "--target", "y", "--out", tmp_path / "run")
-    assert (code, err.splitlines()[-1]) == (
-        1,
-        "mixtura: The loss became infinite or NaN; nothing was kept. Try another seed.",
+    assert code == 1
+    sentence = err.splitlines()[-1]
+    assert sentence.startswith("mixtura: The loss or a weight became infinite or NaN in epoch 1, step ")
+    assert np.isfinite(mixtura.load(tmp_path / "run").predict(np.zeros((1, 1)), verbose=0)).all()
+
+
+def test_ctrl_c_stops_after_an_epoch_and_resume_goes_on_as_if_nothing_had_been(tmp_path):
+    data = tmp_path / "line.csv"
+    data.write_text("x,y\n" + "".join(f"{i},{2 * i + i % 2}\n" for i in range(400)))
+    command = ["fit", data, "--target", "y", "--epochs", 150]
+    whole = run(*command, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mixtura", *map(str, [*command, "--out", "run"])],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    assert [file.name for file in tmp_path.iterdir()] == ["d.csv"]
+    while not (tmp_path / "run" / "checkpoint.npz").exists():  # after the first epoch
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    history = [(tmp_path / name / "history.csv") for name in ("whole", "run")]
+    if process.returncode == 0:
+        pytest.skip("training was over before the signal came")
+    assert process.returncode == 130
+    assert "Stopped" in err
+    assert len(history[1].read_text().splitlines()) < 151
+    model = mixtura.load(tmp_path / "run")
+    assert np.isfinite(model.predict(np.zeros((1, 1)), verbose=0)).all()
+    resumed = run(*command, "--out", "run", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert history[0].read_text() == history[1].read_text()
+    scores = [
+        json.loads((tmp_path / name / "report.json").read_text())["scores"] for name in ("whole", "run")
+    ]
+    assert scores[0] == scores[1]
 
 
 def test_an_output_that_cannot_be_written_is_one_sentence(main, tmp_path):

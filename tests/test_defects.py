@@ -157,3 +157,48 @@ def test_drawing_takes_memory_for_every_component():
         return used
 
     assert peak(200) < 1.5 * peak(2)
+
+
+def test_a_start_by_k_means_makes_a_singular_component():
+    """Clusters of one row or of equal rows have no variance (zuko)."""
+    rng = np.random.default_rng(0)
+    line = rng.normal(size=(50, 1)) @ [[1.0, 2.0]]
+    for y in (np.repeat([[0.0, 0.0], [5.0, 1.0]], 25, axis=0), line, line[:3], np.ones((9, 2))):
+        for covariance in ("spherical", "diagonal", "full", "bivariate"):
+            family = mx.Mixture(mx.Normal(2, covariance), 6)
+            model = keras.Sequential([keras.Input((1,)), mx.MDN(family)])
+            mx.training.initialize_head(model, y, shrink=0.0)
+            p = family(model.predict(np.zeros((1, 1)), verbose=0))[0]
+            smallest = np.linalg.eigvalsh(p.covariances).min()
+            assert smallest > 1e-6 * max(np.var(y, axis=0).max(), 1e-2)
+            assert np.isfinite(p.log_prob(y)).all()
+
+
+def test_noise_that_regularises_is_drawn_once():
+    """The data are perturbed once before training, and again in prediction (the port of CDE)."""
+    seen = []
+
+    class Watch(keras.layers.Layer):
+        def call(self, inputs):
+            if keras.backend.backend() == "jax":
+                import jax
+
+                jax.debug.callback(lambda value: seen.append(np.array(value)), inputs)
+            else:
+                seen.append(ops.convert_to_numpy(inputs).copy())
+            return inputs
+
+    model = keras.Sequential([keras.Input((1,)), Watch(), layers.Dense(1)])
+    model.compile("sgd", loss="mse", run_eagerly=keras.backend.backend() != "jax")
+    x = np.arange(8.0)[:, None]
+    noise = mx.training.DataNoise(x=0.1)
+    mx.training.fit(model, x, x, batch_size=8, epochs=3, shuffle=False, noise=noise, seed=0, verbose=0)
+    shifts = np.concatenate(seen, axis=1) - x
+    assert shifts.shape == (8, 3)
+    assert 0.02 < np.abs(np.diff(shifts, axis=1)).mean() < 0.3
+    seen.clear()
+    model.evaluate(x, x, verbose=0)
+    model.predict(x, verbose=0)
+    assert seen
+    for inputs in seen:
+        np.testing.assert_array_equal(inputs, x)

@@ -27,6 +27,7 @@ app = App(
     help="Neural networks that predict distributions.",
     version=mixtura.__version__,
     help_format="markdown",
+    suppress_keyboard_interrupt=False,  # `main` says what Ctrl-C leaves
 )
 
 
@@ -162,6 +163,8 @@ def fit(
 
 def _description(result: Fit) -> Iterator[str]:
     rows = result.rows
+    if result.seconds_to_first_epoch:
+        yield f"The first epoch was done {result.seconds_to_first_epoch:.1f} s after the start."
     yield f"{result.epochs} epochs on {rows['training']} rows; {rows['validation']} more said when to stop."
     reason = "0.001 of the target's standard deviation"
     if result.min_scale == result.recording_step / 2:

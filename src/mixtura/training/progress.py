@@ -59,4 +59,5 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Fill the line, also where training stopped early."""
-        self._progress.update(self._task, total=self._progress.tasks[self._task].completed)
+        if done := self._progress.tasks[self._task].completed:
+            self._progress.update(self._task, total=done)

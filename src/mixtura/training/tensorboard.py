@@ -42,7 +42,10 @@ class TensorBoard(keras.callbacks.Callback):
         import tensorboardX
 
         if self._writer is None:
-            self._writer = tensorboardX.SummaryWriter(self._folder, purge_step=epoch + 1)
+            suffix = f".from{epoch + 1}"  # two runs within a second would share a name
+            self._writer = tensorboardX.SummaryWriter(
+                self._folder, purge_step=epoch + 1, filename_suffix=suffix
+            )
         for name, value in (logs or {}).items():
             self._writer.add_scalar(f"epoch/{name}", value, epoch + 1)
 

@@ -52,7 +52,8 @@ def test_the_run_folder_is_complete_and_describes_itself(run):
     out, result = run
     names = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
     figures = {"figures/loss.png", "figures/densities.png"}
-    assert names == {"config.json", "report.json", "model.keras", "history.csv"} | figures
+    files = {"config.json", "report.json", "model.keras", "history.csv", "checkpoint.npz"}
+    assert names == files | figures
     assert json.loads((out / "report.json").read_text())["scores"] == result.scores
     assert len((out / "history.csv").read_text().splitlines()) == result.epochs + 1
     family = keras.models.load_model(out / "model.keras").layers[-1].family
@@ -62,6 +63,26 @@ def test_the_run_folder_is_complete_and_describes_itself(run):
 
 def test_the_same_seed_gives_the_same_scores(table, run, tmp_path):
     assert fit(table, "y", tmp_path / "again", epochs=60).scores == run[1].scores
+
+
+def test_a_finished_run_resumes_to_the_same_scores(table, run):
+    out, result = run
+    again = fit(table, "y", out, epochs=60, resume=True)
+    assert again.scores == result.scores
+    assert again.epochs == result.epochs
+    assert result.seconds_to_first_epoch > 0
+
+
+def test_a_run_resumes_only_with_its_settings(table, run):
+    with pytest.raises(InputError, match="begun with components = 5; received 4"):
+        fit(table, "y", run[0], epochs=60, components=4, resume=True)
+
+
+def test_losses_are_written_for_tensorboard(table, tmp_path):
+    pytest.importorskip("tensorboardX")
+    fit(table, "y", tmp_path / "run", epochs=2, tensorboard=True)
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"epoch/val_loss" in events.read_bytes()
 
 
 def test_predictions_are_in_row_order_and_target_units(table, run, tmp_path):

@@ -12,6 +12,7 @@ from mixtura.losses import NegativeLogLikelihood
 from mixtura.training import Run, fit
 
 PATIENCE = 40
+RATE = 2e-3
 
 
 def build(width: int, family: Affine) -> keras.Model:
@@ -23,7 +24,7 @@ def build(width: int, family: Affine) -> keras.Model:
             standardised targets: in float32 a target far from zero would lose its digits.
     """
     model = keras.Sequential([keras.Input((width,)), Dense(64, "silu"), Dense(64, "silu"), MDN(family)])
-    optimizer = keras.optimizers.Adam(2e-3, clipnorm=5.0, use_ema=True, ema_momentum=0.98)
+    optimizer = keras.optimizers.Adam(RATE, clipnorm=5.0, use_ema=True, ema_momentum=0.98)
     model.compile(optimizer, loss=NegativeLogLikelihood(family.family))
     return model
 

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from mixtura.errors import InputError
-from mixtura.files import new_folder, replacing
+from mixtura.files import check_output, is_leftover, remove_leftovers, replacing
 
 
 def fail_after(_):
@@ -31,27 +31,24 @@ def test_replacing_makes_parents_and_an_ordinary_file(tmp_path):
     assert os.listdir(path.parent) == ["a.txt"]
 
 
-def test_new_folder_refuses_what_exists_and_leaves_it_alone(tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "mine").touch()
-    with pytest.raises(InputError, match=r"run exists; name another output or give --overwrite"):
-        new_folder(tmp_path / "run").__enter__()
-    assert (tmp_path / "run" / "mine").exists()
+def test_what_exists_is_overwritten_only_on_request(tmp_path):
+    check_output(tmp_path / "new", overwrite=False)
+    check_output(tmp_path, overwrite=True)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path, tmp_path / "link"):
+        with pytest.raises(InputError, match="exists; name another output or give --overwrite"):
+            check_output(path, overwrite=False)
 
 
-@pytest.mark.parametrize("old", ["folder", "file", "nothing"])
-def test_new_folder_overwrites_only_on_success(tmp_path, old):
-    path = tmp_path / "run"
-    if old == "folder":
-        path.mkdir()
-        (path / "old").touch()
-    elif old == "file":
-        path.touch()
-    with pytest.raises(OSError, match="full"), new_folder(path, overwrite=True) as temporary:
-        fail_after((temporary / "half").touch())
-    assert path.exists() == (old != "nothing")
-    assert os.listdir(tmp_path) == (["run"] if old != "nothing" else [])
-    with new_folder(path, overwrite=True) as temporary:
-        (temporary / "new").touch()
-    assert os.listdir(path) == ["new"]
-    assert os.listdir(tmp_path) == ["run"]
+def test_leftovers_are_told_from_other_files(tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / ".mine-1.txt").touch()
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "figures" / "a.png") as temporary:
+        assert is_leftover(temporary)
+        assert not is_leftover(tmp_path / ".mine-1.txt")
+        temporary.rename(tmp_path / "figures" / temporary.name.replace("a-", "b-"))
+        raise KeyboardInterrupt
+    assert len(os.listdir(tmp_path / "figures")) == 1  # as a kill would leave it
+    remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".mine-1.txt", "figures"]
+    assert os.listdir(tmp_path / "figures") == []

@@ -59,7 +59,10 @@ def start(devices=1, processes=1, process=0, address=None, run=None, batch=64, e
 
 
 def result(process):
-    out, err = process.communicate(timeout=120)
+    try:
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()  # one of two waits for the other for long
     assert process.returncode == 0, err
     return json.loads(out.splitlines()[-1])
 
@@ -69,7 +72,11 @@ def two_processes(**settings):
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     both = [start(processes=2, process=number, address=address, **settings) for number in (0, 1)]
-    return [result(process) for process in both]
+    try:
+        return [result(process) for process in both]
+    finally:
+        for process in both:
+            process.kill()
 
 
 def assert_alike(one, other):

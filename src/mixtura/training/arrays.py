@@ -17,15 +17,29 @@ def read(x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...] | 
     NumPy, JAX, PyTorch and TensorFlow arrays and pandas tables are read as `keras.Model.fit` reads them.
     None stands for what is no array or must not be loaded: datasets, generators, sparse matrices,
     memory-mapped files.
+
+    Raises:
+        ValueError: if arrays have different numbers of rows, or several targets other weights than one for
+            all or one each.
     """
     packed = (x, y, sample_weight)
     leaves = keras.tree.flatten(packed)
     if x is None or not all(leaf is None or _is_readable(leaf) for leaf in leaves):
         return None
-    packed = keras.tree.map_structure(_array, packed)
-    if len({len(leaf) for leaf in keras.tree.flatten(packed) if leaf is not None}) != 1:
-        return None  # `fit` says what is wrong
-    return tuple(packed[: 1 if y is None and sample_weight is None else 2 if sample_weight is None else 3])
+    x, y, sample_weight = keras.tree.map_structure(_array, packed)
+    counts = [len(leaf) for leaf in keras.tree.flatten((x, y, sample_weight)) if leaf is not None]
+    if len(set(counts)) != 1:
+        raise ValueError(f"x, y and sample_weight must have equally many rows; received {counts}")
+    if sample_weight is None:
+        return (x,) if y is None else (x, y)
+    if isinstance(y, dict | list | tuple) and isinstance(sample_weight, np.ndarray):
+        weight = sample_weight
+        sample_weight = keras.tree.map_structure(lambda _: weight, y)
+    try:
+        keras.tree.assert_same_structure(y, sample_weight)
+    except ValueError as error:
+        raise ValueError("sample_weight must be one array, or be nested as y is") from error
+    return x, y, sample_weight
 
 
 def _is_readable(leaf: Any) -> bool:
@@ -95,7 +109,7 @@ def size(data: Any) -> int:
 
 def fingerprint(data: Any) -> str:
     """Return a text that other data do not have."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=8)
     for leaf in keras.tree.flatten(data):
         if leaf is not None:
             digest.update(f"{leaf.dtype} {leaf.shape}".encode())

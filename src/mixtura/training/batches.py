@@ -37,6 +37,8 @@ class Batches(keras.utils.PyDataset):
         super().__init__()
         self.data, self.batch_size, self.noise = data, batch_size, noise
         self.rows = arrays.rows(data)
+        if not self.rows:
+            raise ValueError("there are no rows")
         self._shuffle, self._seed = shuffle, seed
         self.order = np.arange(self.rows, dtype=np.int32)
         self.key: np.ndarray = np.zeros(2, np.uint32)

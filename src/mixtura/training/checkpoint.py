@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -20,17 +19,18 @@ class Checkpoint(NamedTuple):
 
     epochs: int  # done so far
     seed: int
-    data: str  # a fingerprint of the training data
+    settings: dict[str, Any]  # what must be the same to go on
     is_over: bool  # a callback has stopped training
     is_final: bool  # the model was stored after training
-    history: dict[str, list[Any]]
+    history: list[dict[str, Any]]  # the losses and metrics of each epoch
+    optimizer: str  # its class
     callbacks: list[dict[str, Any]]  # the class and the plain attributes of each
     generator: np.ndarray | None  # the backend's own, where it has one
     variables: list[np.ndarray]
 
     def write(self, path: Path) -> None:
         """Write an npz file: a JSON header, and the arrays without pickles."""
-        arrays = {f"variable{place}": array for place, array in enumerate(self.variables)}
+        arrays = {f"variable{place}": _portable(array) for place, array in enumerate(self.variables)}
         header = self._asdict() | {"format": _FORMAT, "variables": len(arrays)}
         text = json.dumps(_without_arrays(header, arrays))
         with replacing(path) as temporary, temporary.open("wb") as file:
@@ -44,27 +44,32 @@ class Checkpoint(NamedTuple):
             InputError: if the file is damaged or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
             header = json.loads(arrays.pop("header").tobytes())
-            if header.pop("format") != _FORMAT:
-                raise ValueError("another format")
+            if (found := header.pop("format")) != _FORMAT:
+                raise ValueError(f"its format is {found!r}, not {_FORMAT!r}")
             count = header.pop("variables")
             header = _with_arrays(header, arrays)
             return cls(**header, variables=[arrays[f"variable{place}"] for place in range(count)])
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # damage shows in any way: a zip file's, NumPy's, JSON's
             raise InputError(
                 f"{path} is damaged or no checkpoint of Mixtura's ({error}); the run cannot go on from it."
             ) from error
+
+
+def _portable(array: np.ndarray) -> np.ndarray:
+    """Return bfloat16 and float8, which npz files do not know, as float32, which has all their values."""
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
 def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Return a JSON value in which a reference stands for each array, and add the array to `arrays`."""
     if isinstance(value, np.ndarray):
         name = f"array{len(arrays)}"
-        arrays[name] = value
+        arrays[name] = _portable(value)
         return {"array": name}
     if isinstance(value, np.generic):
         return value.item()

@@ -12,7 +12,7 @@ import keras
 from mixtura.training import arrays
 from mixtura.training.batches import Batches
 from mixtura.training.divergence import diverged
-from mixtura.training.programs import programs
+from mixtura.training.programs import groups_of, programs
 
 # Data may take this share of the memory: beside them stand the state, its next value and the batches.
 SHARE_OF_MEMORY = 0.25
@@ -56,7 +56,7 @@ def fit(
         validation_freq: see there.
 
     Raises:
-        TrainingError: if the loss or a weight is no longer finite; the model keeps those of the epoch's start.
+        TrainingError: if the loss or a weight is no longer finite; the model has those of the epoch's start.
     """
     train = CompiledEpoch(model, batches)
     events = keras.callbacks.CallbackList(
@@ -76,7 +76,7 @@ def fit(
         for epoch in range(initial_epoch, epochs):
             events.on_epoch_begin(epoch)
             logs = train(epoch)
-            if validate and _is_due(epoch, validation_freq):
+            if validate and model._should_eval(epoch, validation_freq):
                 logs |= {f"val_{name}": value for name, value in validate(events).items()}
             events.on_epoch_end(epoch, logs)
             if model.stop_training:
@@ -90,12 +90,8 @@ def fit(
     return model.history
 
 
-def _is_due(epoch: int, frequency: Any) -> bool:
-    return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else epoch + 1 in frequency
-
-
 def evaluation(
-    model: keras.Model, data: Any, batch_size: int, steps: int | None
+    model: keras.Model, data: Any, batch_size: int | None, steps: int | None
 ) -> Callable[[keras.callbacks.CallbackList], Mapping[str, Any]] | None:
     """Return what evaluates a built model on validation data: compiled for arrays, else Keras."""
     if data is None:
@@ -103,12 +99,28 @@ def evaluation(
     parts = data if isinstance(data, tuple | list) else (data,)
     read = arrays.read(*parts) if steps is None and len(parts) > 1 else None
     if read is not None and fits_on_device(read):
-        return CompiledEvaluation(model, read, batch_size)
+        return CompiledEvaluation(model, read, batch_size or 32)
     x, y, weight = (*parts, None, None)[:3]
-    several = batch_size if hasattr(x, "shape") else None
-    return lambda events: model.evaluate(
-        x, y, several, sample_weight=weight, steps=steps, callbacks=events, return_dict=True, verbose=0
+    from keras.src.backend.jax.trainer import JAXEpochIterator
+
+    # One iterator for all epochs: a generator goes on, as in `keras.Model.fit`.
+    iterator = JAXEpochIterator(
+        x,
+        y,
+        weight,
+        batch_size=batch_size,
+        steps_per_epoch=steps,
+        steps_per_execution=model.steps_per_execution,
     )
+
+    def evaluate(events: keras.callbacks.CallbackList) -> Mapping[str, Any]:
+        model._eval_epoch_iterator = iterator
+        try:
+            return model.evaluate(callbacks=events, return_dict=True, _use_cached_eval_dataset=True)
+        finally:
+            del model._eval_epoch_iterator
+
+    return evaluate
 
 
 class CompiledEpoch:
@@ -118,43 +130,45 @@ class CompiledEpoch:
         self._model, self._batches = model, batches
         self._program = programs(model, batches.noise).train
         self._placed = place(batches.data)
-        self._groups = (
-            model.trainable_variables,
-            model.non_trainable_variables,
-            model.optimizer.variables,
-            model.metrics_variables,
-        )
+        self._groups = groups_of(model)
         self._no_metrics = _reset(model)
+        self._has_own_step = not _is_keras(model.train_step)
 
     def __call__(self, epoch: int) -> dict[str, Any]:
         """Train for one epoch and return its logs."""
         self._batches.start(epoch)
         state = (*_values(self._groups[:3]), self._no_metrics)
-        state, *result = self._program(state, self._placed, *self._batches.split(), self._batches.key)
+        state, *result = self._program(
+            self._model, state, self._placed, *self._batches.split(), self._batches.key
+        )
         logs, is_finite = jax.device_get(result)
         if not is_finite:
             raise diverged(self._model, epoch, self._batches)
         _assign(self._groups, state)
-        return logs
+        return dict(self._model._get_metrics_result_or_logs(logs)) if self._has_own_step else logs
 
 
 class CompiledEvaluation:
     """Evaluates a built model on arrays by one call of a compiled program, as `keras.Model.evaluate` does."""
 
     def __init__(self, model: keras.Model, data: tuple[Any, ...], batch_size: int) -> None:
-        self._program = programs(model, None).test
+        self._model, self._program = model, programs(model, None).test
         self._placed = place(data)
         self._batches = Batches(data, batch_size).split()
-        self._groups = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
+        weights, others, _, metrics = groups_of(model)
+        self._groups = (weights, others, metrics)
         self._no_metrics = _reset(model)
+        self._has_own_step = not _is_keras(model.test_step)
 
     def __call__(self, callbacks: keras.callbacks.CallbackList) -> dict[str, Any]:
         """Return the logs."""
         callbacks.on_test_begin()
         state = (*_values(self._groups[:2]), self._no_metrics)
-        state, logs = self._program(state, self._placed, *self._batches)
+        state, logs = self._program(self._model, state, self._placed, *self._batches, None)
         _assign(self._groups[1:], state[1:])
         logs = jax.device_get(logs)
+        if self._has_own_step:
+            logs = dict(self._model._get_metrics_result_or_logs(logs))
         callbacks.on_test_end(logs)
         return logs
 
@@ -163,6 +177,11 @@ def _reset(model: keras.Model) -> list[Any]:
     """Return the metrics' values at the start of an epoch; resetting them costs more than a small one."""
     model.reset_metrics()
     return [variable.value for variable in model.metrics_variables]
+
+
+def _is_keras(step: Any) -> bool:
+    """Tell whether a step is Keras' own, which returns the metrics; Keras reports them in any case."""
+    return str(getattr(step, "__module__", "")).startswith("keras.")
 
 
 def _values(groups: Any) -> Any:

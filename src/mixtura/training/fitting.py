@@ -94,8 +94,9 @@ def fit(
 
     Raises:
         TrainingError: if the loss or a weight becomes infinite or NaN; it names the epoch, the step and, for
-            arrays, the row and the part of the family. The model has the weights of the epoch's start, and
-            so has the run's `model.keras`. Also if the run's folder can no longer be written.
+            arrays, the row and the part of the family. The model has the weights of the epoch's start (their
+            averages, where the optimizer keeps some), and so has the run's `model.keras`. Also if the run's
+            folder can no longer be written.
         ValueError: if `seed`, `noise` or `run` is given with data that are not arrays.
         InputError: if the run's checkpoint does not belong to this model, these data or these callbacks.
 
@@ -125,8 +126,8 @@ def fit(
     }
     validation = {
         "validation_data": validation_data,
-        "validation_steps": validation_steps,
         "validation_batch_size": validation_batch_size or batch_size,
+        "validation_steps": validation_steps,
     }
     with StopAfterEpoch() as interrupt:
         if data is None or not (can_compile or is_seeded):
@@ -151,7 +152,13 @@ def fit(
             seed = int(np.random.randint(2**31))  # noqa: NPY002 - `keras.utils.set_random_seed` sets it
         keeper = None
         if run is not None:
-            keeper = Resume(run, seed or 0, arrays.fingerprint(data), callbacks, interrupt)
+            settings = {
+                "training data": arrays.fingerprint(data),
+                "batch_size": batch_size or 32,
+                "shuffle": shuffle,
+                "noise": repr(noise),
+            }
+            keeper = Resume(run, seed or 0, settings, callbacks, interrupt)
             seed, loop["initial_epoch"] = keeper.seed, keeper.initial_epoch(epochs)
         batches = Batches(data, batch_size or 32, shuffle, seed, noise)
         state.build(model, batches)
@@ -182,8 +189,7 @@ def _train(
         return model.fit(batches, shuffle=False, callbacks=callbacks, **loop, **validation)
     from mixtura.training import compiled  # JAX only
 
-    rows = validation["validation_batch_size"] or batches.batch_size
-    validate = compiled.evaluation(model, validation["validation_data"], rows, validation["validation_steps"])
+    validate = compiled.evaluation(model, *validation.values())
     return compiled.fit(model, batches, callbacks=callbacks, validate=validate, **loop)
 
 

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
+from mixtura.families.checks import finite
 
-class DataNoise(NamedTuple):
+
+@dataclass(frozen=True)
+class DataNoise:
     r"""Adds normal noise to inputs and targets while training: $x + h_x\varepsilon$, $y + h_y\varepsilon'$.
 
     A network that predicts densities can put a spike on every training target. Noise on the data smooths
     what it may learn, as a kernel of width h would (Rothfuss et al. 2019, Noise Regularization for
     Conditional Density Estimation, arXiv:1907.08982, section 4). It is drawn anew for every step, and none is
-    added in validation and prediction. Use it on standardised data.
+    added in validation and prediction. Use it on standardised data, not on inputs whose padding a mask is
+    made from.
 
     Args:
         x: the standard deviation for inputs, in their units; 0 for none. Integers are left alone.
         y: the same for targets.
+
+    Raises:
+        ValueError: if one is negative or not finite.
     """
 
     x: float = 0.0
     y: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("x", "y"):
+            if finite(name, getattr(self, name)) < 0:
+                raise ValueError(f"{name} must be 0 or more; received {getattr(self, name)!r}")
 
     @classmethod
     def rule_of_thumb(cls, rows: int, dimensions: int, factor: float = 1.0) -> DataNoise:
@@ -47,7 +60,7 @@ class DataNoise(NamedTuple):
         """
         numbers = count()
         parts = []
-        for width, part in zip(self, batch, strict=False):
+        for width, part in zip((self.x, self.y), batch, strict=False):
             leaves = []
             for leaf in keras.tree.flatten(part):
                 place = next(numbers)

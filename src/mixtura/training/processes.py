@@ -1,6 +1,7 @@
 """Several processes that train one model: the first one writes. They exist on JAX only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -42,3 +43,17 @@ def by_the_first(act: Callable[[], None]) -> None:
     if failed:
         raise InputError("The first process could not begin the run.")
     return None
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Do what makes new variables, as saving a model does: under a distribution every process had to."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        yield
+        return
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +14,12 @@ from typing import Any, Self
 import keras
 
 from mixtura.errors import InputError, TrainingError
-from mixtura.files import check_output, replacing
+from mixtura.files import check_output, is_leftover, remove_leftovers, replacing
 from mixtura.training import state
 from mixtura.training.checkpoint import Checkpoint
+from mixtura.training.processes import alone, by_the_first, is_first
+
+_FORMAT = "mixtura run 1"
 
 
 class Run:
@@ -53,26 +57,41 @@ class Run:
                 another configuration; if the folder cannot be written. Nothing is changed then.
         """
         run = cls(path)
-        there = run.path.is_dir() and any(run.path.iterdir())
-        if there and (overwrite or resume) and not (run.path / "config.json").is_file():
-            raise InputError(f"{path} is not a run: it has no config.json.")
-        if there and resume:
-            run._check(config)
-            return run
-        if there or not run.path.is_dir():
-            check_output(run.path, overwrite)
-        try:
-            if there:
-                shutil.rmtree(run.path)
-            run.path.mkdir(parents=True, exist_ok=True)
-            run.write("config.json", config)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written ({error.strerror}).") from error
+        by_the_first(lambda: run._begin(config, overwrite, resume))
         return run
 
+    def _begin(self, config: Mapping[str, Any], overwrite: bool, resume: bool) -> None:
+        try:
+            if self._is_there():
+                check_output(self.path, overwrite or resume)
+                self.config  # noqa: B018 - raises where it is no run
+                if resume:
+                    self._check(config)
+            if self.path.is_dir():
+                remove_leftovers(self.path)
+            # Written also where a run goes on: it shows now whether the folder can be written. Where a kill
+            # stops the clearing, config.json is still there, and the folder a run.
+            with replacing(self.path / "config.json") as temporary:
+                temporary.write_text(json.dumps({"format": _FORMAT, **config}, indent=2) + "\n")
+                if not resume:
+                    self._clear()
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written ({error.strerror}).") from error
+
+    def _is_there(self) -> bool:
+        if not self.path.is_dir():
+            return os.path.lexists(self.path)
+        return not all(map(is_leftover, self.path.iterdir()))
+
+    def _clear(self) -> None:
+        """Remove everything but `config.json`, first what a run would go on from."""
+        for path in sorted(self.path.iterdir(), key=lambda path: path.name != "checkpoint.npz"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != "config.json" and not is_leftover(path):
+                path.unlink()
+
     def _check(self, config: Mapping[str, Any]) -> None:
-        for leftover in self.path.glob(".*-*"):  # of a write that was killed
-            leftover.unlink()
         wanted = json.loads(json.dumps(config))
         found = self.config
         for name in [*found, *wanted]:
@@ -83,7 +102,7 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `config.json` says.
+        """What the run was begun with.
 
         Raises:
             InputError: if the folder is no run.
@@ -92,8 +111,8 @@ class Run:
             config = json.loads((self.path / "config.json").read_text())
         except (OSError, ValueError) as error:
             raise InputError(f"{self.path} is not a run: it has no readable config.json.") from error
-        if not isinstance(config, dict):
-            raise InputError(f"{self.path}/config.json is not a run's.")
+        if not isinstance(config, dict) or config.pop("format", None) != _FORMAT:
+            raise InputError(f"{self.path} is not a run: its config.json does not say {_FORMAT!r}.")
         return config
 
     def figure(self, name: str) -> Path:
@@ -114,19 +133,31 @@ class Run:
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint and the history up to it."""
-        if _is_first_process():
+        if is_first():
             with self._explaining("checkpoint.npz"):
                 checkpoint.write(self.path / "checkpoint.npz")
             with self._writing("history.csv") as path, path.open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(["epoch", *checkpoint.history])
-                columns = checkpoint.history.values()
-                writer.writerows([epoch, *row] for epoch, row in enumerate(zip(*columns, strict=False), 1))
+                names = dict.fromkeys(name for row in checkpoint.history for name in row)
+                writer = csv.DictWriter(file, ["epoch", *names])
+                writer.writeheader()
+                writer.writerows({"epoch": epoch} | row for epoch, row in enumerate(checkpoint.history, 1))
+
+    def restore(self, model: keras.Model, checkpoint: Checkpoint) -> None:
+        """Give a built model the weights and the optimiser of a checkpoint.
+
+        Raises:
+            InputError: if it belongs to another model.
+        """
+        shapes = [tuple(variable.shape) for variable in state.variables(model)]
+        is_same = type(model.optimizer).__name__ == checkpoint.optimizer
+        if not is_same or shapes != [array.shape for array in checkpoint.variables]:
+            raise InputError(f"The checkpoint in {self.path} belongs to another network or optimizer.")
+        state.restore(model, checkpoint.variables)
 
     def save(self, model: keras.Model) -> None:
         """Write `model.keras`."""
-        if _is_first_process():
-            with self._writing("model.keras") as path:
+        if is_first():
+            with self._writing("model.keras") as path, alone():
                 model.save(path)
 
     @contextmanager
@@ -136,6 +167,8 @@ class Run:
 
     @contextmanager
     def _explaining(self, name: str) -> Iterator[None]:
+        if not (self.path / "config.json").is_file():
+            raise TrainingError(f"{self.path} is gone: it was moved or removed while training wrote to it.")
         try:
             yield
         except OSError as error:
@@ -143,14 +176,6 @@ class Run:
                 f"{self.path / name} could not be written ({error.strerror or error}). The run is whole up "
                 "to its last checkpoint: once it can be written again, resume."
             ) from error
-
-
-def _is_first_process() -> bool:
-    if keras.backend.backend() != "jax" or keras.distribution.distribution() is None:
-        return True
-    import jax
-
-    return jax.process_index() == 0
 
 
 def load(run: str | Path) -> keras.Model:
@@ -167,11 +192,16 @@ def load(run: str | Path) -> keras.Model:
     if not folder.path.is_dir():
         raise InputError(f"{run} is not a folder; expected one that training left.")
     folder.config  # noqa: B018 - raises where it is no run
-    try:
-        model = keras.models.load_model(folder.path / "model.keras")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder.path / 'model.keras'} is missing or damaged ({error}).") from error
+    file = folder.path / "model.keras"
+    if not file.is_file():
+        raise InputError(f"{run} has no model yet: it ended before training began.")
+    # In this order: training that ends meanwhile stores first its model, then its last checkpoint.
     checkpoint = folder.checkpoint()
+    try:
+        model = keras.models.load_model(file)
+    except Exception as error:  # damage shows in any way: a zip file's, HDF5's, Keras'
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{file} is damaged or no model of Mixtura's ({reason}).") from error
     if checkpoint and not checkpoint.is_final:
-        state.restore(model, checkpoint.variables)
+        folder.restore(model, checkpoint)
     return model

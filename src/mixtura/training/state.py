@@ -12,7 +12,12 @@ from mixtura.training.batches import Batches
 
 
 def build(model: keras.Model, batches: Batches) -> None:
-    """Create the variables of model, metrics and optimiser, as `keras.Model.fit` does, compiling nothing."""
+    """Create the variables of model, metrics and optimiser, as `keras.Model.fit` does, compiling nothing.
+
+    Raises:
+        ValueError: if the model is not compiled.
+    """
+    model._assert_compile_called("fit")
 
     def first() -> Iterator[tuple[int, int, Iterator[Any]]]:
         batches.start(0)  # Keras too draws an order only if there is something to build

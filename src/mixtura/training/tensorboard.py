@@ -35,7 +35,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Wait for the first epoch: only then it is known where a run goes on."""
-        self._writer = None
+        self._writer: Any = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write the logs."""

@@ -151,7 +151,7 @@ def test_prediction_refuses_mistakes_with_nothing_written(table, run, tmp_path):
         (lambda: predict(run[0], new, out), "lacks 1 input column: 'kind'"),
         (lambda: predict(run[0], table, out, quantiles=[1.5]), "between 0 and 1; received 1.5"),
         (lambda: predict(tmp_path / "none", table, out), "is not a folder"),
-        (lambda: predict(tmp_path, table, out), "is not a complete run"),
+        (lambda: predict(tmp_path, table, out), "is not a run"),
         (lambda: predict(run[0], table, new), "exists"),
     ]
     for call, message in cases:

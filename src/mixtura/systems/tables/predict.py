@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import IO
 import keras
 import numpy as np
 
+from mixtura import training
 from mixtura.data.tables import Encoder, read_table
 from mixtura.errors import InputError
 from mixtura.files import check_output, replacing
-from mixtura.layers import MDN
 from mixtura.systems.tables.fit import predicted
 
 
@@ -70,21 +69,12 @@ def load(run: Path) -> tuple[keras.Model, Encoder]:
     Raises:
         InputError: if the folder is not a run of `fit`.
     """
-    if not run.is_dir():
-        raise InputError(f"{run} is not a folder; expected one that `mixtura fit` left.")
-    try:
-        config = json.loads((run / "config.json").read_text())
-        if config["system"] != "tables":
-            raise InputError(f"{run} is a run of {config['system']!r}; expected one that `mixtura fit` left.")
-        encoder = Encoder.from_dict(config["encoder"])
-        model = keras.models.load_model(run / "model.keras", compile=False)
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{run} is not a complete run of `mixtura fit` ({error}).") from error
-    if not isinstance(model.layers[-1], MDN):
-        raise InputError(f"{run}/model.keras does not end in an MDN layer.")
-    return model, encoder
+    model = training.load(run)
+    config = training.Run(run).config
+    if config.get("system") != "tables":
+        system = config.get("system")
+        raise InputError(f"{run} is a run of {system!r}; expected one that `mixtura fit` left.")
+    return model, Encoder.from_dict(config["encoder"])
 
 
 @contextmanager

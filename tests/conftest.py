@@ -3,6 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+# Most of the time goes to compiling: both workers, new processes and the next run take programs from here.
+CACHE = Path(__file__).parents[1] / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import mixtura  # before Keras: it picks the backend
 
@@ -17,6 +24,8 @@ def pytest_configure(config):
     # Keras reads PyTorch's tensors through an `__array__` that NumPy 2 calls outdated.
     ignored = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
     config.addinivalue_line("filterwarnings", ignored)
+    # One worker may read what the other is writing, and then compiles.
+    config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache")
 
 
 @pytest.fixture(autouse=True)

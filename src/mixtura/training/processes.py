@@ -41,7 +41,7 @@ def by_the_first(act: Callable[[], None]) -> None:
     if failure:
         raise failure
     if failed:
-        raise InputError("The first process could not begin the run.")
+        raise InputError("The first of the processes could not write the run.")
     return None
 
 

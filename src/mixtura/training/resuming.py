@@ -15,6 +15,7 @@ from mixtura.errors import InputError
 from mixtura.training import state
 from mixtura.training.checkpoint import Checkpoint
 from mixtura.training.interrupt import StopAfterEpoch
+from mixtura.training.processes import by_the_first
 
 if TYPE_CHECKING:
     from mixtura.training.run import Run
@@ -111,7 +112,10 @@ class Resume(keras.callbacks.Callback):
             self._written = time.monotonic()
 
     def finish(self) -> None:
-        """Store the model that training has led to."""
+        """Store the model that training has led to; other processes wait, so that they can read it."""
+        by_the_first(self._finish)
+
+    def _finish(self) -> None:
         self._run.save(self.model)
         if self._last and (self._last.is_over or self._last.epochs == self.params["epochs"]):
             self._run.keep(self._last._replace(is_final=True))

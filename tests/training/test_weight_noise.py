@@ -243,6 +243,7 @@ def test_an_embedding_and_a_constraint():
     assert all(np.isfinite(std).all() for _, std in model.optimizer.posterior())
 
 
+@pytest.mark.slow
 def test_loss_scaling_wraps_it():
     scaled = network(keras.optimizers.LossScaleOptimizer(noisy(), initial_scale=2.0**10))
     plain = network(noisy())
@@ -281,6 +282,7 @@ def test_it_takes_the_gradients_of_all_weights():
 # What it is for.
 
 
+@pytest.mark.slow
 def test_few_data_are_not_overfitted():
     def draw(rows, seed):
         rng = np.random.default_rng(seed)

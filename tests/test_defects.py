@@ -176,29 +176,17 @@ def test_a_start_by_k_means_makes_a_singular_component():
 
 def test_noise_that_regularises_is_drawn_once():
     """The data are perturbed once before training, and again in prediction (the port of CDE)."""
-    seen = []
-
-    class Watch(keras.layers.Layer):
-        def call(self, inputs):
-            if keras.backend.backend() == "jax":
-                import jax
-
-                jax.debug.callback(lambda value: seen.append(np.array(value)), inputs)
-            else:
-                seen.append(ops.convert_to_numpy(inputs).copy())
-            return inputs
-
-    model = keras.Sequential([keras.Input((1,)), Watch(), layers.Dense(1)])
-    model.compile("sgd", loss="mse", run_eagerly=keras.backend.backend() != "jax")
-    x = np.arange(8.0)[:, None]
+    # The loss is the target itself and nothing is learnt: an epoch's loss is the mean of the targets it met.
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    model.compile(keras.optimizers.SGD(0.0), loss=lambda y, prediction: y + 0 * prediction)
+    x, y = np.ones((8, 1)), np.arange(8.0)[:, None]
+    noise = mx.training.DataNoise(y=0.1)
+    history = mx.training.fit(
+        model, x, y, validation_data=(x, y), batch_size=8, epochs=4, noise=noise, seed=0, verbose=0
+    ).history
+    assert len(set(history["loss"])) == 4
+    assert 0 < np.std(history["loss"]) < 0.1
+    assert history["val_loss"] == [3.5] * 4
     noise = mx.training.DataNoise(x=0.1)
-    mx.training.fit(model, x, x, batch_size=8, epochs=3, shuffle=False, noise=noise, seed=0, verbose=0)
-    shifts = np.concatenate(seen, axis=1) - x
-    assert shifts.shape == (8, 3)
-    assert 0.02 < np.abs(np.diff(shifts, axis=1)).mean() < 0.3
-    seen.clear()
-    model.evaluate(x, x, verbose=0)
-    model.predict(x, verbose=0)
-    assert seen
-    for inputs in seen:
-        np.testing.assert_array_equal(inputs, x)
+    mx.training.fit(model, x, y, epochs=1, noise=noise, seed=0, verbose=0)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), x)

@@ -25,7 +25,8 @@ def network(*inner, inputs=2, last=None, **compiled):
     def make():
         copies = [layer() for layer in inner]
         model = keras.Sequential([keras.Input((inputs,)), *copies, last() if last else layers.Dense(1)])
-        options = {name: value() if name == "optimizer" else value for name, value in compiled.items()}
+        # Each model has its own optimizer and metrics, which have a state.
+        options = {name: value if name == "loss" else value() for name, value in compiled.items()}
         model.compile(**{"optimizer": "adam", "loss": "mse"} | options)
         return model
 
@@ -155,7 +156,7 @@ SAME = {
             lambda: layers.Dense(3, kernel_regularizer="l2"), lambda: layers.ActivityRegularization(0.1, 0.1)
         ),
     ),
-    "sample_weights": (network(weighted_metrics=["mae"]), {"x": X, "y": Y, "sample_weight": WEIGHT}),
+    "sample_weights": (network(weighted_metrics=lambda: ["mae"]), {"x": X, "y": Y, "sample_weight": WEIGHT}),
     "sample_weights_of_sequences": (sequences(), {"x": STEPS, "y": TARGETS, "sample_weight": WEIGHT}),
     "class_weights": (
         network(last=lambda: layers.Dense(3, "softmax"), loss="sparse_categorical_crossentropy"),
@@ -173,11 +174,11 @@ SAME = {
         network(
             last=lambda: mx.MDN(FAMILY),
             loss=mx.NegativeLogLikelihood(FAMILY),
-            weighted_metrics=[mx.metrics.NegativeLogLikelihood(FAMILY)],
+            weighted_metrics=lambda: [mx.metrics.NegativeLogLikelihood(FAMILY)],
         ),
     ),
     "metrics_with_state": (
-        network(metrics=[keras.metrics.RootMeanSquaredError(), keras.metrics.R2Score()]),
+        network(metrics=lambda: [keras.metrics.RootMeanSquaredError(), keras.metrics.R2Score()]),
         {"x": X, "y": Y},
         {"validation_split": 0.5},
     ),
@@ -221,7 +222,10 @@ SAME = {
     "bytes_and_doubles": (network(), {"x": TOKENS[:, :2].astype("uint8"), "y": Y.astype("float64")}),
     "unbuilt": (unbuilt,),
     "frozen_layer": (frozen,),
-    "validation_data": (network(metrics=["mae"]), {"x": X, "y": Y, "validation_data": (X[:9], Y[:9])}),
+    "validation_data": (
+        network(metrics=lambda: ["mae"]),
+        {"x": X, "y": Y, "validation_data": (X[:9], Y[:9])},
+    ),
     "validation_weights": (network(), {"x": X, "y": Y, "validation_data": (X[:9], Y[:9], WEIGHT[:9])}),
     "validation_split": (
         network(lambda: layers.Dropout(0.5), lambda: layers.BatchNormalization()),
@@ -339,7 +343,7 @@ def test_verbose_prints_one_bar_for_each_epoch(capsys):
 
 
 def test_the_model_goes_on_as_any_model_does(tmp_path):
-    make = network(lambda: layers.Dense(3, "tanh"), metrics=["mae"])
+    make = network(lambda: layers.Dense(3, "tanh"), metrics=lambda: ["mae"])
     model, history, _ = run(fit, make, {"x": X, "y": Y, "validation_data": (X, Y)})
     found = model.evaluate(X, Y, batch_size=8, verbose=0, return_dict=True)
     assert found["loss"] == pytest.approx(history.history["val_loss"][-1], rel=1e-6)

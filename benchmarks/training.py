@@ -1,7 +1,7 @@
 """Times training against what a user would otherwise pick, on one machine, as ratios.
 
-    make bench BENCHMARKS=benchmarks/training.py    # in an environment of its own
-    python benchmarks/training.py                   # where torch and keras-mdn-layer are installed
+    make bench                       # in an environment of its own
+    python benchmarks/training.py    # where torch and keras-mdn-layer are installed
 
 `lecture` is the lecture's problem: 3000 points of the inverse sine, two layers of 15 units, five components,
 510 parameters, batches of 128. `lstm` is two LSTM layers of 256 units, batches of 256 sequences of 30 steps,

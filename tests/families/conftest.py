@@ -349,3 +349,18 @@ def assert_dimensions_mix(assert_exact):
         )
 
     return compare
+
+
+@pytest.fixture
+def assert_same_answers():
+    """Assert that two distributions of one-dimensional events answer alike."""
+
+    def check(one, plain):
+        for method in ("mean", "variance", "covariance", "entropy", "mode"):
+            np.testing.assert_array_equal(getattr(one, method)(), getattr(plain, method)())
+        for method in ("log_prob", "cdf", "sf"):
+            np.testing.assert_array_equal(getattr(one, method)(1.0), getattr(plain, method)(1.0))
+        for method in ("quantile", "isf", "interval"):
+            np.testing.assert_array_equal(getattr(one, method)(0.9), getattr(plain, method)(0.9))
+
+    return check

@@ -17,6 +17,7 @@ from mixtura.families.independent import Independent
 from mixtura.families.joint import Joint
 from mixtura.families.mixture import Mixture
 from mixtura.layers.mdn import MDN
+from mixtura.training.heads import innermost_layers
 
 BATCH = 256  # rows at a time
 
@@ -222,15 +223,7 @@ def _weights(given: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
 
 def _head(layer: Any) -> MDN:
     """Return a model's last MDN."""
-    heads = list(_heads(layer))
+    heads = [inner for inner in innermost_layers(layer) if isinstance(inner, MDN)]
     if not heads:
         raise ValueError(f"ComponentUsage needs a model with an MDN layer; {layer.name!r} has none")
     return heads[-1]
-
-
-def _heads(layer: Any) -> Iterator[MDN]:
-    """Yield the MDN layers of a model, also inside models and wrappers in it."""
-    if isinstance(layer, MDN):
-        yield layer
-    for inner in getattr(layer, "layers", None) or ([layer.layer] if hasattr(layer, "layer") else []):
-        yield from _heads(inner)

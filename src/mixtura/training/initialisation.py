@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,6 +12,7 @@ from mixtura.families.base import Family, a_family
 from mixtura.families.checks import finite
 from mixtura.families.host import as_array
 from mixtura.layers.mdn import MDN
+from mixtura.training.heads import innermost_layers
 
 
 def initialize_head(
@@ -82,21 +82,12 @@ def _head(model_or_layer: Any) -> MDN:
     """Return the layer itself or a model's last MDN, also from inside models and wrappers in it."""
     if not isinstance(model_or_layer, keras.layers.Layer):
         raise TypeError(f"initialize_head needs a model or an MDN layer; received {model_or_layer!r}")
-    layers = list(_layers(model_or_layer))
+    layers = list(innermost_layers(model_or_layer))
     heads = [layer for layer in layers if isinstance(layer, MDN)]
     if not heads:
         names = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in layers)
         raise ValueError(f"there is no MDN layer to start from the data; the layers are {names}")
     return heads[-1]
-
-
-def _layers(layer: Any) -> Iterator[Any]:
-    """Yield a layer, or those that a model or a wrapper such as `TimeDistributed` holds."""
-    inner = getattr(layer, "layers", None) or ([layer.layer] if hasattr(layer, "layer") else [])
-    if not inner:
-        yield layer
-    for held in inner:
-        yield from _layers(held)
 
 
 def _events(y: np.ndarray, mask: Any) -> np.ndarray:

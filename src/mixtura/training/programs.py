@@ -23,6 +23,9 @@ from mixtura.training.noise import DataNoise
 # How many structures' programs are kept.
 KEPT = 16
 
+# Where a model's configuration names layers. Elsewhere the same word may be an activation's.
+_NAMES = ("name", "keras_history", "input_layers", "output_layers")
+
 
 class Program:
     """A compiled function of a model, its state and its data; models of equal structure share it."""
@@ -276,7 +279,3 @@ def _renamed(config: Any, numbers: dict[str, int], is_name: bool = False) -> Any
     if isinstance(config, list | tuple):
         return [_renamed(value, numbers, is_name) for value in config]
     return numbers.get(config, config) if is_name and isinstance(config, str) else config
-
-
-# Where a model's configuration names layers. Elsewhere the same word may be an activation's.
-_NAMES = ("name", "keras_history", "input_layers", "output_layers")

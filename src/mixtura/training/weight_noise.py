@@ -157,9 +157,8 @@ class AdaptiveWeightNoise(keras.optimizers.Optimizer):
                 slopes.append(None)
                 continue
             slopes.append(grad + (mean - center) / (self.num_examples * variance))
-            dense = grad + ops.zeros(
-                mean.shape, dtype=mean.dtype
-            )  # TensorFlow's of an embedding is a list of rows
+            # TensorFlow's gradient of an embedding is a list of rows.
+            dense = grad + ops.zeros(mean.shape, dtype=mean.dtype)
             target = float(self.num_examples * self.batch_size) * ops.square(dense) + 1 / variance
             self.assign(precision, precision + self.rate * (target - precision))
         self.optimizer.apply(slopes, means)

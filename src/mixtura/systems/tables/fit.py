@@ -13,7 +13,6 @@ from mixtura import scores
 from mixtura.data.tables import Encoder, read_table, read_target, recording_step
 from mixtura.errors import InputError
 from mixtura.families import Distribution
-from mixtura.files import check_output
 from mixtura.systems.tables import network, pictures
 from mixtura.training import EpochProgress, Run, TensorBoard, progress_bar
 
@@ -72,8 +71,6 @@ def fit(
     """
     if not 0 < held_out < 0.9:
         raise InputError(f"The held-out share must lie between 0 and 0.9; received {held_out}.")
-    if not resume:
-        check_output(out, overwrite)
     table = read_table(data)
     y = read_target(table, target)
     if len(y) < FEWEST_ROWS:

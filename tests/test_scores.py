@@ -374,3 +374,26 @@ def test_intervals_are_checked(predictions):
             scores.interval_width(p, level)
     with pytest.raises(NotImplementedError, match="continuous events"):
         scores.interval_coverage(mx.Bernoulli()([[0.0]]), [[1]], 0.9)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 0.9])
+def test_interval_score_equals_an_independent_implementation(level, predictions):
+    p, y = predictions
+    low, high = p.interval(level)
+    expected = scoringrules.interval_score(y[:, 0], low[:, 0], high[:, 0], 1 - level)
+    np.testing.assert_allclose(scores.interval_score(p, y, level, average=False), expected)
+
+
+def test_interval_score_refuses_all_of_the_probability(predictions):
+    with pytest.raises(ValueError, match=r"level must lie in \[0, 1\)"):
+        scores.interval_score(*predictions, 1.0)
+
+
+def test_pit_of_recorded_values_is_uniform_within_their_cells():
+    drawn = np.random.default_rng(3).normal(size=(4000, 1))
+    p, y = mx.Normal(1, scale="exp")(np.zeros((4000, 2))), np.round(drawn)
+    assert stats.kstest(scores.pit(p, y)[:, 0], "uniform").pvalue < 1e-6
+    values = scores.pit(p, y, step=1.0, seed=1)
+    assert stats.kstest(values[:, 0], "uniform").pvalue > 1e-3
+    low, high = stats.norm.cdf(y - 0.5), stats.norm.cdf(y + 0.5)
+    assert ((low <= values) & (values <= high)).all()

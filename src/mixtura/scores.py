@@ -178,16 +178,30 @@ def energy_score(p: Distribution, y: Any, *, draws: int = 1000, seed: int = 0, a
     return _averaged(near - 0.5 * spread, average)
 
 
-def pit(p: Distribution, y: Any) -> np.ndarray:
-    """Return the probability integral transform F(y), `(*batch, event_size)`, of each dimension.
+def pit(p: Distribution, y: Any, step: float | Sequence[float] = 0.0, *, seed: int = 0) -> np.ndarray:
+    r"""Return the probability integral transform F(y), `(*batch, event_size)`, of each dimension.
 
     If predictions are calibrated, its values are uniform on [0, 1]. Several dimensions are transformed by
-    their marginal distributions.
+    their marginal distributions. A value recorded in steps of $\delta$ stands for its whole cell: it becomes
+    a number drawn uniformly from $F(y - \delta/2)$ to $F(y + \delta/2)$ (Czado, Gneiting & Held 2009, eq. 1).
+
+    Args:
+        p: predictions.
+        y: what happened.
+        step: the recording step, one for all dimensions or one for each; 0 where y is continuous.
+        seed: of the draws within cells.
+
+    Raises:
+        ValueError: for a step that is negative, not finite, or of another shape.
     """
-    y = _events(p, y)
-    if p.event_size == 1:
-        return p.cdf(y)[..., None]
-    return np.stack([p.marginal(d).cdf(y[..., d : d + 1]) for d in range(p.event_size)], axis=-1)
+    y, half = _events(p, y), 0.5 * _steps(step, p.event_size)
+    place = np.random.default_rng(seed).uniform(size=np.broadcast_shapes((*p.batch_shape, 1), y.shape))
+    values = np.empty(place.shape)
+    for d in range(p.event_size):
+        one, at = (p if p.event_size == 1 else p.marginal(d)), y[..., d : d + 1]
+        low, high = one.cdf(at - half[d]), one.cdf(at + half[d])
+        values[..., d] = low + place[..., d] * (high - low)
+    return values
 
 
 def root_mean_squared_error(p: Distribution, y: Any) -> float:
@@ -213,6 +227,25 @@ def interval_width(p: Distribution, level: float, *, average: bool = True) -> Sc
     """Return the width of the central interval that holds `level` of the probability, in the units of y."""
     low, high = p.interval(level)
     return _averaged((high - low)[..., 0], average)
+
+
+def interval_score(p: Distribution, y: Any, level: float, *, average: bool = True) -> Score:
+    r"""Return the score of the central interval [l, u] that holds `level` of the probability, in y's units.
+
+    $$(u - l) + \tfrac{2}{\alpha} \max(l - y, 0) + \tfrac{2}{\alpha} \max(y - u, 0),
+      \qquad \alpha = 1 - \text{level}$$
+
+    (Gneiting & Raftery 2007, eq. 43.) Narrow intervals are good; each that misses pays for the distance.
+
+    Raises:
+        ValueError: for a level outside [0, 1).
+        NotImplementedError: for events of several dimensions.
+    """
+    if not 0 <= level < 1:
+        raise ValueError(f"level must lie in [0, 1); received {level!r}")
+    y, (low, high) = _events(p, y), p.interval(level)
+    missed = np.maximum(low - y, 0) + np.maximum(y - high, 0)
+    return _averaged(((high - low) + 2 / (1 - level) * missed)[..., 0], average)
 
 
 def _events(p: Distribution, y: Any) -> np.ndarray:

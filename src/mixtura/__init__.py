@@ -19,6 +19,7 @@ __all__ = [
     "Laplace",
     "LogNormal",
     "LogitNormal",
+    "MDNRegressor",
     "Mixture",
     "NegativeLogLikelihood",
     "Normal",
@@ -27,6 +28,8 @@ __all__ = [
     "lecture",
     "load",
     "metrics",
+    "report",
+    "scorers",
     "scores",
     "training",
 ]
@@ -34,7 +37,9 @@ __all__ = [
 # Importing Keras takes seconds. The command `mixtura` imports what it needs once its arguments are read,
 # so that `--help` is instant; everyone else gets the classes now, registered with Keras for loading models.
 if TYPE_CHECKING or not backend.in_command():
-    from mixtura import lecture, metrics, scores, training
+    from mixtura import lecture, metrics, scorers, scores, training
+    from mixtura.estimators import MDNRegressor
+    from mixtura.evaluation import report
     from mixtura.families import (
         Affine,
         Bernoulli,

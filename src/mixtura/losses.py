@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from mixtura.families.base import Family, a_family
+from mixtura.families.ensemble import ensemble_of, members_log_prob
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -77,6 +78,62 @@ class NegativeLogLikelihood(keras.losses.Loss):
         return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})
 
 
+@keras.saving.register_keras_serializable(package="mixtura")
+class EnsembleNegativeLogLikelihood(NegativeLogLikelihood):
+    r"""The negative log-likelihood of each member of an ensemble, in nats, for an `EnsembleMDN` head.
+
+    $$L = -\frac1{NM} \sum_n \sum_m w_{nm} \log p_m(y_n \mid x_n)$$
+
+    Members do not share a likelihood, so each becomes a model of its own; weights of 0 give each its own
+    rows.
+
+    Args:
+        family: what each member predicts: a `Mixture`, or an `Affine` of one.
+        num_members: M, the same as the head's.
+        reduction: as in `keras.losses.Loss`.
+        name: as in `keras.losses.Loss`.
+        dtype: as in `keras.losses.Loss`.
+
+    Shapes: `y_true` is `(batch, event_size)`, or `(batch, 2 * event_size)`: lower and then upper bounds.
+    Where these coincide the event is known and counts by its density, otherwise by the probability between
+    them: a censored event, and, from -inf to inf, a missing one. Sample weights are `(batch,)` or
+    `(batch, M)`.
+
+    Raises:
+        TypeError: if `family` is not a family.
+        ValueError: if it is no mixture, or a last axis has another size.
+
+    Bounds of correlated dimensions are either equal or infinite; others would be read as a density.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        num_members: int,
+        reduction: str = "sum_over_batch_size",
+        name: str = "negative_log_likelihood",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(ensemble_of(family, num_members), reduction, name, dtype)
+        self.member_family, self.num_members = family, num_members
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the reduced loss."""
+        if sample_weight is not None:
+            sample_weight = one_per_member(sample_weight, self.num_members, self.dtype)
+        return keras.losses.Loss.__call__(self, y_true, y_pred, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each row and member, `(batch, M)`."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        return -members_log_prob_of(self.family, y_true, y_pred, self.num_members)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        family = keras.saving.serialize_keras_object(self.member_family)
+        return {**super().get_config(), "family": family, "num_members": self.num_members}
+
+
 def event_axis(family: Family, y_true: Any, y_pred: Any) -> Any:
     """Return the targets with their event axis, which may be left out where events have one dimension."""
     if family.event_size == 1 and len(y_true.shape) == len(y_pred.shape) - 1:
@@ -96,3 +153,20 @@ def one_per_value(sample_weight: Any, y_pred: Any, dtype: str) -> Any:
     while len(weight.shape) > len(target) and weight.shape[-1] == 1:
         weight = ops.squeeze(weight, -1)
     return weight * ops.ones(target, dtype=dtype)
+
+
+def members_log_prob_of(family: Family, y_true: Any, y_pred: Any, num_members: int) -> Any:
+    """Return each member's log density of an event, or log probability between two bounds, `(batch, M)`."""
+    size = family.event_size
+    if y_true.shape[-1] == 2 * size:
+        bounds = y_true[..., :size], y_true[..., size:]
+        return members_log_prob(ops, family._joint_interval(ops, y_pred, *bounds), num_members)
+    xp, y_pred, y_true = family._read(y_pred, event_axis(family, y_true, y_pred))
+    return members_log_prob(xp, family._joint(xp, y_pred, y_true), num_members)
+
+
+def one_per_member(sample_weight: Any, num_members: int, dtype: str) -> Any:
+    """Return weights `(batch, M)` from `(batch,)`, `(batch, 1)` or `(batch, M)`."""
+    weight = ops.convert_to_tensor(sample_weight, dtype=dtype)
+    weight = weight if len(weight.shape) > 1 else ops.expand_dims(weight, -1)
+    return weight * ops.ones((1, num_members), dtype=dtype)

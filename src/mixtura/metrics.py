@@ -17,7 +17,8 @@ import keras
 from keras import ops
 
 from mixtura.families.base import Family, a_family
-from mixtura.losses import event_axis, one_per_value
+from mixtura.families.ensemble import ensemble_of
+from mixtura.losses import event_axis, members_log_prob_of, one_per_member, one_per_value
 from mixtura.scores import crps_of_normals, is_mixture_of_normals
 
 
@@ -163,3 +164,59 @@ class IntervalCoverage(DistributionMetric):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "level": self.level}
+
+
+@keras.saving.register_keras_serializable(package="mixtura")
+class EnsembleLikelihoods(keras.metrics.Metric):
+    """Each ensemble member's mean of -log p(y), in nats; as one number, their mean.
+
+    Weights of 0 leave rows out, for each member its own: that is how members are validated on rows that they
+    have not seen. `values()` has one number for each member.
+
+    Args:
+        family: what each member predicts: a `Mixture`, or an `Affine` of one.
+        num_members: M, the same as the head's.
+        name: as in every Keras metric.
+        dtype: as in every Keras metric.
+    """
+
+    _direction = "down"
+
+    def __init__(
+        self, family: Family, num_members: int, name: str = "member_likelihoods", dtype: Any = None
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.family = ensemble_of(family, num_members)
+        self.member_family, self.num_members = family, num_members
+        self.total = self.add_variable((num_members,), "zeros", name="total")
+        self.count = self.add_variable((num_members,), "zeros", name="count")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the values of a batch."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        weight = one_per_member(
+            ops.ones_like(y_pred[:, 0]) if sample_weight is None else sample_weight,
+            self.num_members,
+            self.dtype,
+        )
+        values = members_log_prob_of(self.family, y_true, y_pred, self.num_members)
+        self.total.assign(self.total - ops.sum(ops.cast(values, self.dtype) * weight, axis=0))
+        self.count.assign(self.count + ops.sum(weight, axis=0))
+
+    def values(self) -> Any:
+        """Return each member's mean, `(num_members,)`; NaN for one without rows."""
+        return self.total / self.count
+
+    def result(self) -> Any:
+        """Return the mean over members."""
+        return ops.mean(ops.divide_no_nan(self.total, self.count))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        family = keras.saving.serialize_keras_object(self.member_family)
+        return {"name": self.name, "dtype": self.dtype, "family": family, "num_members": self.num_members}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build the metric from `get_config`'s dictionary."""
+        return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})

@@ -40,6 +40,18 @@ def floor(value: Any) -> float:
     return float(value)
 
 
+def floors(value: Any, size: int) -> float | tuple[float, ...]:
+    """Return `min_scale` as one float, or as a tuple where dimensions differ, or raise a ValueError."""
+    if isinstance(value, str) or np.ndim(value) == 0:
+        return floor(value)
+    each = tuple(map(floor, value))
+    if len(each) != size:
+        raise ValueError(f"min_scale must be one number or {size}; received {value!r}")
+    if len(set(each)) > 1 and min(each) == 0:
+        raise ValueError(f"min_scale must be positive for all dimensions or for none; received {value!r}")
+    return each[0] if len(set(each)) == 1 else each
+
+
 def dimensions(name: str, value: int | Sequence[int], size: int) -> list[int]:
     """Return one dimension or several as a list of distinct indices below `size`.
 

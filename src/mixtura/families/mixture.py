@@ -130,11 +130,14 @@ class Mixture(Family):
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return logsumexp(xp, self._joint(xp, params, y))
 
-    def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+    def _joint_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        """Return log pi_k + log P_k(lower < Y <= upper), `(*batch, K)`."""
         logits, components = self._split(xp, params)
         bounds = lower[..., None, :], upper[..., None, :]
-        log_probs = self.family._log_interval(xp, components, *bounds)
-        return logsumexp(xp, xp.log_softmax(logits, axis=-1) + log_probs)
+        return xp.log_softmax(logits, axis=-1) + self.family._log_interval(xp, components, *bounds)
+
+    def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        return logsumexp(xp, self._joint_interval(xp, params, lower, upper))
 
     def responsibilities(self, params: Array, y: Array) -> Array:
         r"""Return each component's share in the density at y, `(*batch, num_components)`.

@@ -12,7 +12,7 @@ from scipy.special import erfcinv
 
 from mixtura.families import host, modes
 from mixtura.families.base import Array, Family
-from mixtura.families.checks import dimensions, floor, observed, one_of, positive_int
+from mixtura.families.checks import dimensions, floors, observed, one_of, positive_int
 from mixtura.families.cholesky import coefficients_of, colour, whiten
 from mixtura.families.draws import Draws
 from mixtura.families.fitting import Events, units
@@ -63,13 +63,14 @@ class Normal(Family):
         event_size: the number of dimensions of an event.
         covariance: "spherical" (one scale), "diagonal", "full" or "bivariate".
         scale: the activation that makes scales positive: "elu" (ELU + 1), "softplus" or "exp".
-        min_scale: a floor added to every scale, in the event's units. Recorded data lie on grids, where
-            a likelihood can grow without bound; a floor of half the recording step prevents it. For
-            bivariate covariance it bounds the marginal scales only; $|\rho|$ can still approach 1.
+        min_scale: a floor added to every scale, in the event's units; one number, or one for each dimension.
+            Recorded data lie on grids, where a likelihood can grow without bound; a floor of half the
+            recording step prevents it. For bivariate covariance it bounds the marginal scales only; $|\rho|$
+            can still approach 1.
 
     Raises:
-        ValueError: for a non-positive `event_size`, an unknown option, a negative `min_scale`, or
-            bivariate covariance of other than two dimensions.
+        ValueError: for a non-positive `event_size`, an unknown option, a `min_scale` that is negative or of
+            another size (a spherical normal has one), or bivariate covariance of other than two dimensions.
 
     Example:
         >>> import mixtura as mx
@@ -85,13 +86,14 @@ class Normal(Family):
         event_size: int = 1,
         covariance: CovarianceType = "diagonal",
         scale: ScaleActivation = "elu",
-        min_scale: float = 0.0,
+        min_scale: float | Sequence[float] = 0.0,
     ) -> None:
+        size = positive_int("event_size", event_size)
         self._configure(
-            event_size=positive_int("event_size", event_size),
+            event_size=size,
             covariance=one_of("covariance", covariance, get_args(CovarianceType)),
             scale=one_of("scale", scale, SCALE_ACTIVATIONS),
-            min_scale=floor(min_scale),
+            min_scale=floors(min_scale, 1 if covariance == "spherical" else size),
         )
         if covariance == "bivariate" and self.event_size != 2:
             raise ValueError(f"bivariate covariance needs event_size=2; received {event_size!r}")
@@ -117,7 +119,7 @@ class Normal(Family):
         size = self.event_size * columns
         scales_end = size + (columns if self.structure == "spherical" else size)
         mean, activation, coefficients = cut(xp, params, [size, scales_end])
-        log_sigma = log_scale(xp, activation, self.scale, self.min_scale)
+        log_sigma = log_scale(xp, activation, self.scale, self._floor(columns))
         if self.structure == "spherical":
             log_sigma = xp.concatenate([log_sigma] * self.event_size, axis=-1)
         elif self.structure == "bivariate":
@@ -128,6 +130,10 @@ class Normal(Family):
             log_sigma = xp.concatenate([first, second - log_cosh], axis=-1)
             coefficients = 0.5 * (xp.expm1(a) - xp.expm1(-a))  # sinh(a), with its digits near 0
         return mean, log_sigma, coefficients
+
+    def _floor(self, columns: int = 1) -> Any:
+        """Return the floor of all scales, or those of a flat table of scales."""
+        return np.repeat(self.min_scale, columns) if isinstance(self.min_scale, tuple) else self.min_scale
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return self._log_probs(xp, params, y)[..., 0]
@@ -145,8 +151,38 @@ class Normal(Family):
         return -add_rows(xp, terms, self.event_size) - self.event_size * HALF_LOG_2PI
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        if self._is_correlated and self.event_size > 1:
+            return self._log_marginal(xp, params, lower, upper)
         lower, upper = bounded(xp, lower), bounded(xp, upper)
         return xp.sum(self._log_intervals(xp, params, lower, upper, upper - lower), axis=-1)
+
+    def _log_marginal(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        """Return the log density of the dimensions whose bounds coincide; the others' bounds are infinite.
+
+        Each row of the root is made orthogonal to those of the observed dimensions before it: what is left
+        is the dimension's noise given those. (A Cholesky factor of the observed block would square it.)
+        """
+        missing = (lower == -math.inf) & (upper == math.inf)
+        if xp is host and not (missing | (lower == upper)).all():
+            raise self._cannot("log_prob of an interval", "diagonal covariance")
+        mean, log_sigma, coefficients = self._split(xp, params)
+        root = xp.exp(log_sigma)[..., None] * xp.swapaxes(self._inverse(xp, coefficients), -1, -2)
+        observed = xp.cast(~missing, mean.dtype)
+        distance = xp.where(missing, 0.0, xp.where(missing, mean, lower) - mean)
+        directions: list[Any] = []
+        scores: list[Any] = []
+        total = 0.0
+        for d in range(self.event_size):
+            row, left = root[..., d, :], distance[..., d]
+            for direction, score in zip(directions, scores, strict=True):
+                shared = xp.sum(row * direction, axis=-1)
+                row, left = row - shared[..., None] * direction, left - shared * score
+            log_noise = 0.5 * xp.log(xp.sum(xp.square(row), axis=-1))
+            score = xp.clip(left * xp.exp(-log_noise), -LARGEST_Z, LARGEST_Z) * observed[..., d]
+            directions.append(row * (xp.exp(-log_noise) * observed[..., d])[..., None])
+            scores.append(score)
+            total = total - 0.5 * xp.square(score) - (log_noise + HALF_LOG_2PI) * observed[..., d]
+        return total
 
     def _log_intervals(self, xp: Any, params: Any, lower: Any, upper: Any, width: Any) -> Any:
         """Return each dimension's log probability, or its log density where the width is 0."""
@@ -191,7 +227,7 @@ class Normal(Family):
             else:
                 sigma, coefficients = self._factor(root)
         mean = events.rows.mean(axis=0)
-        return np.concatenate([mean, activation_of(np.log(sigma), self.scale, self.min_scale), coefficients])
+        return np.concatenate([mean, activation_of(np.log(sigma), self.scale, self._floor()), coefficients])
 
     def _factor(self, root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return conditional scales, none below the smallest, and the coefficients of a Cholesky factor.
@@ -199,7 +235,7 @@ class Normal(Family):
         The scales are the diagonal. Raised only when they become activations, they would stretch the whole
         rows, since coefficients have no units.
         """
-        smallest = smallest_scale(self.min_scale)
+        smallest = smallest_scale(self._floor())
         root = root + np.diag(np.maximum(smallest - np.diagonal(root), 0.0))
         log_sigma, coefficients = coefficients_of(root)
         return np.exp(log_sigma), coefficients

@@ -4,6 +4,7 @@ import math
 from typing import Any, Literal, get_args
 
 import numpy as np
+from keras import ops
 
 from mixtura.families import host
 from mixtura.families.special import log1mexp, logaddexp, softplus
@@ -15,7 +16,7 @@ SCALE_ACTIVATIONS = get_args(ScaleActivation)
 SMALLEST_LOG_SCALE = -30.0
 
 
-def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
+def log_scale(xp: Any, activation: Any, kind: str, floor: Any) -> Any:
     r"""Return $\log(\sigma(a) + \text{floor})$ elementwise, with no epsilon.
 
     ========== ======================== ==========================================
@@ -33,7 +34,8 @@ def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
         xp: `keras.ops` or its NumPy twin.
         activation: raw activations, any shape.
         kind: "elu", "softplus" or "exp".
-        floor: the smallest scale, in the event's units; 0 for none (then exp(-30) = 9e-14 bounds it).
+        floor: the smallest scale, in the event's units; 0 for none (then exp(-30) = 9e-14 bounds it). A
+            number, or an array of the activations' last axis.
     """
     if kind == "elu":
         # relu, not minimum and maximum, whose slope at a tie differs between backends: here it is 1.
@@ -46,10 +48,13 @@ def log_scale(xp: Any, activation: Any, kind: str, floor: float) -> Any:
         value = _bounded(xp, xp.where(tiny, low - 0.5 * xp.exp(low), xp.log(softplus(xp, high))))
     else:
         value = _bounded(xp, activation)
-    return logaddexp(xp, value, xp.zeros_like(value) + math.log(floor)) if floor else value
+    if not np.any(floor):
+        return value
+    log_floor = np.log(floor) if xp is host else ops.convert_to_tensor(np.log(floor), dtype=value.dtype)
+    return logaddexp(xp, value, xp.zeros_like(value) + log_floor)
 
 
-def activation_of(log_sigma: np.ndarray, kind: str, floor: float) -> np.ndarray:
+def activation_of(log_sigma: np.ndarray, kind: str, floor: Any) -> np.ndarray:
     r"""Return the activation whose `log_scale` is `log_sigma`, elementwise: the inverse of `log_scale`.
 
     A scale that is not above `smallest_scale(floor)` is taken to be that.
@@ -59,9 +64,9 @@ def activation_of(log_sigma: np.ndarray, kind: str, floor: float) -> np.ndarray:
         kind: "elu", "softplus" or "exp".
         floor: what `log_scale` adds.
     """
-    log_sigma = np.maximum(log_sigma, math.log(smallest_scale(floor)))
-    if floor:
-        log_sigma = log_sigma + log1mexp(host, math.log(floor) - log_sigma)
+    log_sigma = np.maximum(log_sigma, np.log(smallest_scale(floor)))
+    if np.any(floor):
+        log_sigma = log_sigma + log1mexp(host, np.log(floor) - log_sigma)
     if kind == "exp":
         return log_sigma
     large = np.exp(np.maximum(log_sigma, 0.0))
@@ -71,13 +76,13 @@ def activation_of(log_sigma: np.ndarray, kind: str, floor: float) -> np.ndarray:
     return sigma + log1mexp(host, -sigma)  # log(exp(sigma) - 1)
 
 
-def smallest_scale(floor: float) -> float:
+def smallest_scale(floor: Any) -> Any:
     """Return the smallest scale that `activation_of` finds an activation for.
 
     At the floor itself that would be -inf. A hundredth above it the scale's slope is a hundredth of what it
     is without a floor, from where training still finds a way up.
     """
-    return 1.01 * floor if floor else math.exp(SMALLEST_LOG_SCALE)
+    return 1.01 * np.asarray(floor) if np.any(floor) else math.exp(SMALLEST_LOG_SCALE)
 
 
 def _bounded(xp: Any, log_sigma: Any) -> Any:

@@ -1,5 +1,7 @@
-"""Layers: the head that turns features into a family's parameters."""
+"""Layers: heads that turn features into a family's parameters, ensembles, and an embedding of numbers."""
 
+from mixtura.layers.ensemble import EnsembleDense, EnsembleMDN
 from mixtura.layers.mdn import MDN
+from mixtura.layers.piecewise import PiecewiseLinear
 
-__all__ = ["MDN"]
+__all__ = ["MDN", "EnsembleDense", "EnsembleMDN", "PiecewiseLinear"]

@@ -5,7 +5,9 @@ from mixtura.training.components import ComponentUsage, ComponentWarning
 from mixtura.training.fitting import fit
 from mixtura.training.graves import graves_rmsprop
 from mixtura.training.initialisation import initialize_head
+from mixtura.training.members import KeepBestMembers
 from mixtura.training.noise import DataNoise
+from mixtura.training.predicting import predict
 from mixtura.training.progress import EpochProgress, progress_bar
 from mixtura.training.run import Run, load
 from mixtura.training.tensorboard import TensorBoard
@@ -18,11 +20,13 @@ __all__ = [
     "ComponentWarning",
     "DataNoise",
     "EpochProgress",
+    "KeepBestMembers",
     "Run",
     "TensorBoard",
     "fit",
     "graves_rmsprop",
     "initialize_head",
     "load",
+    "predict",
     "progress_bar",
 ]

@@ -61,10 +61,11 @@ class _Like:
 
 
 class Programs(NamedTuple):
-    """The compiled epoch and the compiled evaluation of one structure of model."""
+    """The compiled epoch, evaluation and prediction of one structure of model."""
 
     train: Program
     test: Program
+    predict: Callable[..., Any]
 
 
 def programs(model: keras.Model, noise: DataNoise | None) -> Programs:
@@ -110,12 +111,23 @@ def _programs(noise: DataNoise | None, shardings: Any) -> Programs:
         model = like.model()
         return _scan(lambda state, batch, _: model.test_step(state, batch), state, data, first, whole, rest)
 
+    def predict(like: _Like, weights: Any, others: Any, x: Any) -> Any:
+        return like.model().stateless_call(weights, others, x, training=False)[0]
+
+    predict = jax.jit(predict, static_argnums=0)
     if shardings is None:
-        return Programs(Program(train), Program(test))
+        return Programs(Program(train), Program(test), predict)
     weights, others, _, metrics = shardings
     return Programs(
-        Program(train, (shardings, None, None)), Program(test, ((weights, others, metrics), None))
+        Program(train, (shardings, None, None)), Program(test, ((weights, others, metrics), None)), predict
     )
+
+
+def forward(model: keras.Model, x: Any) -> Any:
+    """Return the outputs of a built and compiled model; models of equal structure compile once."""
+    weights, others, _, _ = groups_of(model)
+    values = ([variable.value for variable in group] for group in (weights, others))
+    return programs(model, None).predict(_Like(model), *values, x)
 
 
 def _shardings(model: keras.Model) -> tuple[list[Any], ...] | None:

@@ -67,8 +67,12 @@ def variances(p: Distribution, num_members: int) -> tuple[np.ndarray, np.ndarray
     One member has no epistemic variance.
     """
     shape = (*p.batch_shape, num_members, -1)
-    weights = (p.weights * num_members).reshape(shape)[..., None]
+    weights = p.weights.reshape(shape)
+    # 1/M each, but for the rounding of the network's float32.
+    shares = weights.sum(axis=-1, keepdims=True)
     means, scales = (part.reshape(*shape, p.event_size) for part in (p.means, p.scales))
-    mean = weighted(np, weights, means, axis=-2)
-    within = weighted(np, weights, scales**2 + (means - mean[..., None, :]) ** 2, axis=-2)
-    return within.mean(axis=-2), mean.var(axis=-2)
+    within_member = (weights / shares)[..., None]
+    mean = weighted(np, within_member, means, axis=-2)
+    noise = weighted(np, within_member, scales**2 + (means - mean[..., None, :]) ** 2, axis=-2)
+    apart = (mean - (shares * mean).sum(axis=-2, keepdims=True)) ** 2
+    return (shares * noise).sum(axis=-2), (shares * apart).sum(axis=-2)

@@ -113,7 +113,8 @@ $(VENVS:=/.tensorflow): %/.tensorflow: %/.python requirements/tensorflow.txt pyp
 	@touch $@
 
 # Needs uv. The files hold versions and hashes for every supported platform, and no addresses. `make lock UPGRADE=`
-# keeps the versions that they hold. Torch's is locked as for Windows, since its Linux build would add CUDA.
+# keeps the versions that they hold. Torch's is locked as for Windows, since its Linux build would add CUDA. The peers
+# hold scikit-learn and pandas back, in their environment alone.
 UPGRADE ?= --upgrade
 LOCK = uv pip compile --quiet $(UPGRADE) --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command "make lock"
@@ -122,7 +123,7 @@ lock:
 	$(LOCK_ALL) --group build -o requirements/core.txt
 	$(LOCK_ALL) --group build --group dev -o requirements/dev.txt
 	$(LOCK_ALL) --group build --group dev requirements/tensorflow.in -o requirements/tensorflow.txt
-	$(LOCK_ALL) --extra bench --excludes requirements/torch.in -c requirements/dev.txt -o requirements/bench.txt
+	$(LOCK_ALL) --extra bench --excludes requirements/torch.in -o requirements/bench.txt
 	$(LOCK) --python-platform windows requirements/torch.in --no-emit-package torch -c requirements/dev.txt \
 		-o requirements/torch.txt
 

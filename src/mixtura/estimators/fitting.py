@@ -39,8 +39,8 @@ def train(
     seed: int,
     run: Run | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> dict[str, list[float]]:
-    """Train an ensemble and return the history of its losses.
+) -> tuple[dict[str, list[float]], np.ndarray | None]:
+    """Train an ensemble; return the history of its losses, and each member's best validation loss.
 
     Args:
         network: what `tabular_ensemble` returned.
@@ -72,19 +72,16 @@ def train(
     batch_size = settings["batch_size"]
     if isinstance(batch_size, str):
         batch_size = int(np.clip(2 ** round(np.log2(max(1.0, rows / 30))), 16, 256))
-    callbacks = [*callbacks]
-    if settings["early_stopping"]:
+    keep = KeepBestMembers(settings["n_iter_no_change"]) if settings["early_stopping"] else None
+    if keep:
         # Puts the averaged weights in place at the end of an epoch, before the next one looks at them.
-        callbacks += [
-            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-            KeepBestMembers(settings["n_iter_no_change"]),
-        ]
+        callbacks = [*callbacks, keras.callbacks.SwapEMAWeights(swap_on_epoch=True), keep]
     history = fit(
         network,
         x,
         y,
         sample_weight=trained,
-        validation_data=(x, y, validated) if settings["early_stopping"] else None,
+        validation_data=(x, y, validated) if keep else None,
         validation_batch_size=4096,
         batch_size=batch_size,
         epochs=settings["max_iter"],
@@ -94,7 +91,7 @@ def train(
         noise=DataNoise(x=settings["input_noise"]) if settings["input_noise"] else None,
         run=run,
     )
-    return history.history
+    return history.history, keep.best if keep else None
 
 
 def validation_rows(rows: int, members: int, share: float, seed: int) -> np.ndarray:

@@ -100,6 +100,8 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
         n_iter_: epochs of the last `fit`.
         loss_curve_: the training loss of each epoch, in nats, on standardised targets.
         validation_loss_curve_: the members' mean validation loss of each epoch; with early stopping.
+        validation_loss_: the mean of the members' best ones. Since each member is validated on rows of its
+            own, it compares settings on the same data much as cross-validation does, for one `fit` each.
 
     Example:
         >>> import mixtura as mx, numpy as np
@@ -262,7 +264,7 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
         network = self._build(seed)
         if self.verbose:
             print(*self.decisions(), sep="\n")
-        history = train(
+        history, best = train(
             network,
             plan,
             old=self._weights,
@@ -276,8 +278,9 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
         if hasattr(self, "conformal_tails_"):
             del self.conformal_tails_  # they were of the last fit
         self.loss_curve_ = history["member_likelihoods"]
-        if self.early_stopping:
+        if best is not None:
             self.validation_loss_curve_ = history["val_member_likelihoods"]
+            self.validation_loss_ = float(np.mean(best))
         self.n_iter_ = len(self.loss_curve_)
 
     def decisions(self) -> list[str]:

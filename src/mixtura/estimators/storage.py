@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mixtura.estimators.regressor import MDNRegressor
 
 _FORMAT = "mixtura regressor 1"
-_CURVES = ("loss_curve_", "validation_loss_curve_", "conformal_tails_")
+_CURVES = ("loss_curve_", "validation_loss_curve_", "validation_loss_", "conformal_tails_")
 
 Regressor = TypeVar("Regressor", bound="MDNRegressor")
 

@@ -76,9 +76,9 @@ def functional(first="a", second="b", heads=("mean", "scale")):
     return model
 
 
-def density(family):
+def density(family, learned=None):
     model = keras.Sequential([keras.Input((2,)), mx.MDN(family)])
-    model.compile("adam", mx.NegativeLogLikelihood(family))
+    model.compile("adam", mx.NegativeLogLikelihood(learned or family))
     return model
 
 
@@ -124,6 +124,10 @@ ALIKE = {
     ),
     "optimizer_names": (lambda: rate(0.1, name="a"), lambda: rate(0.1, name="b")),
     "families": (lambda: density(mx.Normal(1)), lambda: density(mx.Normal(1))),
+    "units_of_the_head": (
+        lambda: density(mx.Affine(mx.Normal(1), 0.0, 1.0), mx.Normal(1)),
+        lambda: density(mx.Affine(mx.Normal(1), 5.0, 2.0), mx.Normal(1)),
+    ),
 }
 
 
@@ -164,6 +168,10 @@ OTHERS = {
     "loss_function": (
         lambda: network(loss=lambda y, p: keras.ops.abs(y - p)),
         lambda: network(loss=lambda y, p: keras.ops.square(y - p)),
+    ),
+    "units_of_the_loss": (
+        lambda: density(mx.Affine(mx.Normal(1), 0.0, 1.0)),
+        lambda: density(mx.Affine(mx.Normal(1), 5.0, 2.0)),
     ),
     "family": (lambda: density(mx.Normal(1)), lambda: density(mx.Laplace(1))),
 }

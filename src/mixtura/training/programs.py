@@ -281,8 +281,13 @@ def _numbers(layers: list[keras.Layer], config: Any) -> dict[str, int]:
 
 
 def _renamed(config: Any, numbers: dict[str, int], is_name: bool = False) -> Any:
-    """Return a configuration in which layers are numbered, not named, and do not say how they start."""
+    """Return a configuration in which layers are numbered, not named, and do not say how they start.
+
+    Nor do heads say in which units people read them: that is no part of what they compute.
+    """
     if isinstance(config, dict):
+        if config.get("registered_name") == "mixtura>Affine":
+            config = config["config"]["family"]
         return {
             key: _renamed(value, numbers, is_name or key in _NAMES)
             for key, value in config.items()

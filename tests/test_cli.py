@@ -1,15 +1,17 @@
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
 import mixtura
-from mixtura import cli
+from mixtura import cli, models
 
 
 def run(*arguments, cwd=None):
@@ -58,21 +60,29 @@ def test_doctor_names_the_backend_and_the_reason():
         assert word in done.stdout
 
 
-def test_fit_and_predict_from_the_command_line(tmp_path):
+def test_fit_and_predict_from_the_command_line(main, tmp_path, monkeypatch):
     data = tmp_path / "line.csv"
     data.write_text("x,y\n" + "".join(f"{i},{2 * i + i % 2}\n" for i in range(40)))
-    done = run("fit", data, "--target", "y", "--epochs", 3, cwd=tmp_path)
+    done = run("fit", data, "--target", "y", "--epochs", 3, "--ensemble", 2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "8 held-out rows" in done.stdout
-    assert "half the recording step 1" in done.stdout
+    for sentence in (
+        "8 held-out rows",
+        "3 epochs on 32 rows, of which each of 2 networks held some back to know when to stop.",
+        "half the recording step 1",
+        "The report is line-y/report.html; next: mixtura predict line-y NEW.csv",
+    ):
+        assert sentence in done.stdout
+    for predictor in ("this model", "no inputs", "linear"):
+        assert predictor in done.stdout
     assert (tmp_path / "line-y" / "model.keras").exists()
-    again = run("fit", data, "--target", "y", cwd=tmp_path)
-    assert (again.returncode, again.stdout) == (2, "")
-    assert again.stderr == "mixtura: line-y exists; name another output or give --overwrite.\n"
-    done = run("predict", "line-y", data, "--quantiles", "0.25", "0.75", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "mean,q0.25,q0.75"
-    assert len(done.stdout.splitlines()) == 41
+    assert (tmp_path / "line-y" / "report.html").exists()
+    monkeypatch.chdir(tmp_path)
+    sentence = "mixtura: line-y exists; name another output or give --overwrite.\n"
+    assert main("fit", data, "--target", "y") == (2, "", sentence)
+    code, out, err = main("predict", "line-y", data, "--quantiles", "0.25", "0.75")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "mean,q0.25,q0.75"
+    assert len(out.splitlines()) == 41
 
 
 @pytest.mark.parametrize(
@@ -106,20 +116,24 @@ def test_demo_refuses_a_file_as_its_folder(main, tmp_path):
 def test_a_failed_training_is_one_sentence_and_exit_code_1(main, tmp_path, monkeypatch):
     data = tmp_path / "d.csv"
     data.write_text("x,y\n" + "".join(f"{i},{i * i}\n" for i in range(30)))
-    monkeypatch.setattr("mixtura.systems.tables.network.RATE", 1e30)
-    code, _, err = main("fit", data, "--target", "y", "--out", tmp_path / "run")
+    network = partial(models.tabular_ensemble, learning_rate=1e30)
+    monkeypatch.setattr(
+        "mixtura.estimators.regressor.tabular_ensemble",
+        lambda *args, learning_rate, **kwargs: network(*args, **kwargs),
+    )
+    code, _, err = main("fit", data, "--target", "y", "--ensemble", 2, "--out", tmp_path / "run")
     assert code == 1
     sentence = err.splitlines()[-1]
     assert sentence.startswith("mixtura: The loss or a weight became infinite or NaN in epoch 1, step ")
     assert np.isfinite(mixtura.load(tmp_path / "run").predict(np.zeros((1, 1)), verbose=0)).all()
 
 
-def test_ctrl_c_stops_after_an_epoch_and_resume_goes_on_as_if_nothing_had_been(tmp_path):
+def test_ctrl_c_stops_after_an_epoch_and_resume_goes_on_as_if_nothing_had_been(main, tmp_path):
     data = tmp_path / "line.csv"
     data.write_text("x,y\n" + "".join(f"{i},{2 * i + i % 2}\n" for i in range(400)))
-    command = ["fit", data, "--target", "y", "--epochs", 150]
-    whole = run(*command, "--out", "whole", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
+    command = ["fit", data, "--target", "y", "--epochs", 60, "--ensemble", 2]
+    code, _, err = main(*command, "--out", tmp_path / "whole")
+    assert code == 0, err
     process = subprocess.Popen(
         [sys.executable, "-m", "mixtura", *map(str, [*command, "--out", "run"])],
         cwd=tmp_path,
@@ -136,16 +150,23 @@ def test_ctrl_c_stops_after_an_epoch_and_resume_goes_on_as_if_nothing_had_been(t
         pytest.skip("training was over before the signal came")
     assert process.returncode == 130
     assert "Stopped" in err
-    assert len(history[1].read_text().splitlines()) < 151
+    assert len(history[1].read_text().splitlines()) < 61
     model = mixtura.load(tmp_path / "run")
     assert np.isfinite(model.predict(np.zeros((1, 1)), verbose=0)).all()
-    resumed = run(*command, "--out", "run", "--resume", cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
+    code, _, err = main(*command, "--out", tmp_path / "run", "--resume")
+    assert code == 0, err
     assert history[0].read_text() == history[1].read_text()
-    scores = [
-        json.loads((tmp_path / name / "report.json").read_text())["scores"] for name in ("whole", "run")
-    ]
-    assert scores[0] == scores[1]
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "run")]
+    for report in reports:
+        assert report.pop("fit")["seconds_to_first_epoch"] > 0
+    assert reports[0] == reports[1]
+
+
+def test_the_defaults_of_fit_are_those_of_the_regressor():
+    defaults = inspect.signature(cli.fit).parameters
+    ours = {name: defaults[name].default for name in ("components", "ensemble", "epochs")}
+    theirs = mixtura.MDNRegressor().get_params()
+    assert list(ours.values()) == [theirs[name] for name in ("n_components", "ensemble", "max_iter")]
 
 
 def test_an_output_that_cannot_be_written_is_one_sentence(main, tmp_path):

@@ -103,6 +103,7 @@ def fit(
     target: str,
     out: Path | None = None,
     components: PositiveInt = 5,
+    ensemble: PositiveInt = 8,
     epochs: PositiveInt = 1000,
     held_out: float = 0.2,
     seed: NonNegativeInt = 0,
@@ -110,18 +111,19 @@ def fit(
     resume: bool = False,
     tensorboard: bool = False,
 ) -> None:
-    """Train a mixture density network on a table and score it on held-out rows.
+    """Train an ensemble of mixture density networks on a table and report on held-out rows.
 
-    Ctrl-C stops after the current epoch; the run folder can then be used, and continued with --resume, as it
-    can after a crash.
+    The run folder holds the report, as a page (`report.html`) and as data (`report.json`). Ctrl-C stops after
+    the current epoch; the run can then be used, and continued with --resume, as it can after a crash.
 
     Args:
         data: a CSV file with a header line; numeric and text columns both serve as inputs.
         target: the column to predict.
         out: the run folder to make; by default named after the file and the target.
-        components: normals in the mixture.
-        epochs: at most so many; training stops when the validation loss no longer falls.
-        held_out: share of the rows to score on.
+        components: normals in each network's mixture.
+        ensemble: how many networks predict together.
+        epochs: at most so many; training stops when no network's validation loss falls any more.
+        held_out: share of the rows to report on.
         seed: of the split, the weights and the batches.
         overwrite: replace the run in the folder.
         resume: go on with the run in the folder, if there is one.
@@ -137,41 +139,50 @@ def fit(
         data,
         target,
         out,
-        components=components,
-        epochs=epochs,
         held_out=held_out,
         seed=seed,
         overwrite=overwrite,
         resume=resume,
         tensorboard=tensorboard,
+        n_components=components,
+        ensemble=ensemble,
+        max_iter=epochs,
     )
-    print(*_description(result), sep="\n")
-    table = Table(title=escape(target) + f": {result.rows['held_out']} held-out rows, in the target's units")
-    for column in ("", "this model", "one normal for all rows"):
-        table.add_column(column, justify="left" if not column else "right")
-    for key, name in {
-        "nll": "NLL (nats)",
-        "crps": "CRPS",
-        "rmse": "RMSE",
-        "coverage_90": "coverage of 90 % intervals",
-    }.items():
-        form = ".1%" if key == "coverage_90" else ".4g"
-        table.add_row(name, format(result.scores[key], form), format(result.baseline[key], form))
-    Console().print(table)
-    print(f"The run is in {out}/; next: mixtura predict {out} NEW.csv")
+    console = Console()
+    for line in _description(result):
+        console.print(line, markup=False, highlight=False)
+    console.print(_score_table(result))
+    for sentence in (*result.report.verdicts, *result.report.notes):
+        console.print(f"- {sentence}", markup=False, highlight=False)
+    print(f"The report is {out}/report.html; next: mixtura predict {out} NEW.csv")
 
 
 def _description(result: Fit) -> Iterator[str]:
-    rows = result.rows
     if result.seconds_to_first_epoch:
         yield f"The first epoch was done {result.seconds_to_first_epoch:.1f} s after the start."
-    yield f"{result.epochs} epochs on {rows['training']} rows; {rows['validation']} more said when to stop."
-    reason = "0.001 of the target's standard deviation"
-    if result.min_scale == result.recording_step / 2:
-        reason = f"half the recording step {result.recording_step:g}"
-    yield f"No component's scale is below {result.min_scale:.3g} ({reason})."
+    rows = result.rows["training"]
+    who = f"each of {result.members} networks" if result.members > 1 else "the network"
+    yield f"{result.epochs} epochs on {rows} rows, of which {who} held some back to know when to stop."
+    yield from result.decisions
     for name, why in result.left_out.items():
         yield f"Left out: column {name!r} ({why})."
+
+
+def _score_table(result: Fit) -> Table:
+    from mixtura.evaluation import words
+
+    (output,), level = result.report.outputs, result.report.level
+    table = Table(
+        title=escape(output.name) + f": {result.rows['held_out']} held-out rows, in the target's units"
+    )
+    table.add_column("")
+    for name in output.scored:
+        table.add_column(words.PREDICTORS[name], justify="right")
+    for name in output.shown:
+        values = [one.values[name] for one in output.scored.values()]
+        label = words.score_label(name, level, output.step)
+        table.add_row(label, *(words.score_text(name, value) for value in values))
+    return table
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""Tables: CSV files as numeric matrices, and the memory of how they were turned into them.
+"""Tables: CSV files as text, and the columns of them that a model reads as numbers and categories.
 
 A line number in a message is the physical line of the file, as an editor shows it.
 """
@@ -11,9 +11,9 @@ import difflib
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Literal, NoReturn
 
 import numpy as np
 
@@ -25,6 +25,9 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[\d.,]*,[\d.,]*\d(?:[eE][+-]?\d+)?")
 _COMMA = "has a comma; numbers are written with a decimal point, as in 3.14"
 _INPUT = "every input must be a finite number"
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
+_LARGEST = float(np.finfo(np.float32).max)  # of what networks compute with
+
+Kind = Literal["numbers", "text"]
 
 
 @dataclass(frozen=True)
@@ -128,61 +131,52 @@ def _names(header: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Numeric:
-    """A column of numbers, encoded as (x - mean) / std."""
-
-    name: str
-    mean: float
-    std: float
-
-    width = 1
-
-    def encode(self, table: Table) -> tuple[np.ndarray, list[str]]:
-        """Return the column, `(rows, 1)`, and an empty list."""
-        values = _finite(table, self.name, _INPUT)
-        with np.errstate(over="ignore"):
-            scores = (values - self.mean) / self.std
-        beyond = ~(np.abs(scores) <= np.finfo(np.float32).max)
-        if beyond.any():
-            _refuse(table, self.name, int(beyond.argmax()), "is too far from the mean of the training rows")
-        return scores[:, None], []
-
-
-@dataclass(frozen=True)
-class Categorical:
-    """A column of text, encoded as one 0/1 column for each level."""
-
-    name: str
-    levels: tuple[str, ...]
-
-    @property
-    def width(self) -> int:
-        """The number of levels."""
-        return len(self.levels)
-
-    def encode(self, table: Table) -> tuple[np.ndarray, list[str]]:
-        """Return the one-hot columns, `(rows, levels)`, and the levels met that are not among them."""
-        cells = table.columns[self.name]
-        place = {level: i for i, level in enumerate(self.levels)}
-        codes = np.array([place.get(cell, -1) for cell in cells])
-        return codes[:, None] == np.arange(self.width), sorted(set(cells) - place.keys())
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """How a table becomes the matrix that a network reads.
+class Frame:
+    """Columns as values: what a regressor reads of a data frame.
 
     Attributes:
-        columns: the columns that are used, in order.
+        values: from each column's name to its values, float64 where they are numbers, objects where text.
+        index: what the rows are called.
+    """
+
+    values: dict[str, np.ndarray]
+    index: list[str]
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.values)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of rows and of columns."""
+        return len(self.index), len(self.values)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.values[name]
+
+    def rows(self, places: np.ndarray) -> Frame:
+        """Return some of the rows."""
+        return Frame(
+            {name: values[places] for name, values in self.values.items()}, [self.index[i] for i in places]
+        )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Which columns of a table are inputs.
+
+    Attributes:
+        kinds: from the name of each column that is used, in order, to what it holds.
         left_out: from the name of each column that is not used to the reason.
     """
 
-    columns: tuple[Numeric | Categorical, ...]
+    kinds: dict[str, Kind]
     left_out: dict[str, str]
 
     @classmethod
-    def fit(cls, table: Table, target: str | None = None, rows: np.ndarray | None = None) -> Encoder:
-        """Decide how to encode a table.
+    def find(cls, table: Table, target: str | None = None, rows: np.ndarray | None = None) -> Inputs:
+        """Decide which columns to use.
 
         A column is numeric if every cell is a finite number, and text if fewer than half are. Left out are
         columns that are constant, copies of an earlier one, and text with more than 100 different values, or
@@ -191,14 +185,14 @@ class Encoder:
         Args:
             table: the table.
             target: the column that is not an input.
-            rows: the training rows, from which everything is learned; all by default.
+            rows: the training rows, by which columns are left out; all by default.
 
         Raises:
             InputError: if a column mixes numbers with other cells, or no column is left.
         """
         if target is not None:
             _cells(table, target)
-        columns: list[Numeric | Categorical] = []
+        kinds: dict[str, Kind] = {}
         left_out: dict[str, str] = {}
         known: dict[tuple, str] = {}
         for name in table.columns:
@@ -213,58 +207,26 @@ class Encoder:
                 left_out[name] = reason
                 continue
             known[key] = name
-            if values.dtype == object:
-                columns.append(Categorical(name, tuple(sorted(set(key)))))
-                continue
-            with np.errstate(over="ignore", invalid="ignore"):
-                mean, std = float(train.mean()), float(train.std())
-            if not 0 < std < np.inf:
-                raise InputError(
-                    f"{table.path}, column {name!r}: the numbers are too large or too close to 0"
-                )
-            columns.append(Numeric(name, mean, std))
-        if not columns:
+            kinds[name] = "text" if values.dtype == object else "numbers"
+        if not kinds:
             why = ", ".join(f"{name!r} ({reason})" for name, reason in left_out.items()) or "no other column"
             raise InputError(f"{table.path} has no column to use as an input: {why}")
-        return cls(tuple(columns), left_out)
+        return cls(kinds, left_out)
 
-    @property
-    def width(self) -> int:
-        """The number of columns of the matrix."""
-        return sum(column.width for column in self.columns)
-
-    def encode(self, table: Table) -> tuple[np.ndarray, dict[str, list[str]]]:
-        """Return the matrix, float32 `(rows, width)`, and the unseen levels of each text column.
-
-        An unseen level is one that the training rows lack; it is encoded as zeros. Columns that the encoder
-        does not know are ignored.
+    def read(self, table: Table) -> Frame:
+        """Return the inputs in a table, whose other columns are ignored; rows are called by their lines.
 
         Raises:
             InputError: if a column is absent, or a cell of a numeric one is not a finite number.
         """
-        absent = [repr(column.name) for column in self.columns if column.name not in table.columns]
+        absent = [repr(name) for name in self.kinds if name not in table.columns]
         if absent:
             raise InputError(f"{table.path} lacks {_count(len(absent), 'input column')}: {', '.join(absent)}")
-        blocks = {column.name: column.encode(table) for column in self.columns}
-        matrix = np.hstack([block.astype(np.float32) for block, _ in blocks.values()])
-        return matrix, {name: unseen for name, (_, unseen) in blocks.items() if unseen}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the encoder as what JSON can hold, floats exactly."""
-        columns = [asdict(column) for column in self.columns]
-        for column in columns:
-            if "levels" in column:
-                column["levels"] = list(column["levels"])
-        return {"columns": columns, "left_out": dict(self.left_out)}
-
-    @classmethod
-    def from_dict(cls, config: dict[str, Any]) -> Encoder:
-        """Return the encoder that `to_dict` described."""
-        columns = [
-            Categorical(column["name"], tuple(column["levels"])) if "levels" in column else Numeric(**column)
-            for column in config["columns"]
-        ]
-        return cls(tuple(columns), dict(config["left_out"]))
+        values = {
+            name: _finite(table, name, _INPUT) if kind == "numbers" else _texts(table, name)
+            for name, kind in self.kinds.items()
+        }
+        return Frame(values, [f"line {line}" for line in table.lines])
 
 
 def read_target(table: Table, name: str) -> np.ndarray:
@@ -312,14 +274,18 @@ def _values(table: Table, name: str) -> np.ndarray:
     values = _numbers(cells)
     numeric = np.isfinite(values)
     if numeric.all():
-        return values
+        return _finite(table, name, _INPUT)
     present = sum(cell.lower() not in _MISSING for cell in cells)
     commas = [row for row, cell in enumerate(cells) if _DECIMAL_COMMA.fullmatch(cell)]
     if 2 * len(commas) > present:
         _refuse(table, name, commas[0], _COMMA)
     if not numeric.any() or 2 * numeric.sum() < present:
-        return np.array(cells, dtype=object)
+        return _texts(table, name)
     return _finite(table, name, _INPUT)
+
+
+def _texts(table: Table, name: str) -> np.ndarray:
+    return np.array(table.columns[name], dtype=object)
 
 
 def _useless(values: np.ndarray) -> str | None:
@@ -336,13 +302,15 @@ def _finite(table: Table, name: str, rule: str) -> np.ndarray:
     """Return a column as finite numbers, or name the first cell that is none and the rule it breaks."""
     cells = _cells(table, name)
     values = _numbers(cells)
-    bad = ~np.isfinite(values)
+    bad = ~(np.abs(values) <= _LARGEST)
     if bad.any():
         row = int(bad.argmax())
         if cells[row].lower() in _MISSING:
             raise InputError(f"{_place(table, name, row)}: the value is missing; {rule}")
         if _DECIMAL_COMMA.fullmatch(cells[row]):
             _refuse(table, name, row, _COMMA)
+        if np.isfinite(values[row]):
+            _refuse(table, name, row, f"is too large; no number may exceed {_LARGEST:.2g}")
         what = "is not a number" if np.isnan(values[row]) else "is not finite"
         _refuse(table, name, row, f"{what}; {rule}")
     return values

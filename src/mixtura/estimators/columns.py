@@ -19,7 +19,7 @@ class Columns:
     Attributes:
         numeric: the positions of numeric columns.
         mean: what is subtracted from them.
-        std: what they are divided by; 1 where a column is constant.
+        std: what they are divided by; where a column is constant, its size, at least 1.
         categorical: the positions of categorical columns.
         levels: the categories of each, as text.
     """
@@ -37,15 +37,18 @@ class Columns:
         Args:
             x: an array or a data frame.
             categorical: positions of the categorical columns.
-            weight: how much each row counts, `(rows,)`.
+            weight: how much each row counts, `(rows,)`; one of 0 is not looked at.
 
         Raises:
             ValueError: for a number that is not finite or beyond float32, or a cell that is no number.
         """
         numeric = tuple(i for i in range(x.shape[1]) if i not in categorical)
-        values = numbers(x, numeric)
-        mean, std = moments(values, weight)
-        levels = tuple(tuple(sorted(set(texts(x, i)))) for i in categorical)
+        used = weight > 0
+        mean, std = moments(numbers(x, numeric)[used], weight[used])
+        levels = tuple(
+            tuple(sorted({text for text, counts in zip(texts(x, i), used, strict=True) if counts}))
+            for i in categorical
+        )
         return cls(numeric, tuple(mean), tuple(std), tuple(categorical), levels)
 
     @property
@@ -65,6 +68,14 @@ class Columns:
         for position, levels in zip(self.categorical, self.levels, strict=True):
             blocks.append(np.array(texts(x, position))[:, None] == np.array(levels, dtype=object))
         return np.hstack(blocks).astype(np.float32)
+
+    def unseen(self, x: Any) -> dict[int, list[str]]:
+        """Return the categories that are not known, by the position of their column."""
+        found = {
+            position: sorted(set(texts(x, position)).difference(levels))
+            for position, levels in zip(self.categorical, self.levels, strict=True)
+        }
+        return {position: new for position, new in found.items() if new}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold, floats exactly."""
@@ -93,7 +104,7 @@ def categorical_columns(x: Any, asked: Any) -> list[int]:
     if asked is None or (isinstance(asked, str) and asked == "from_dtype"):
         if asked is None or not names:
             return []
-        return [i for i in range(count) if column(x, i).dtype.kind not in "biuf"]
+        return [i for i in range(count) if _holds_categories(x, i)]
     asked = list(np.atleast_1d(np.asarray(asked, dtype=object)))
     if len(asked) == count and all(isinstance(one, bool | np.bool) for one in asked):
         return [i for i, one in enumerate(asked) if one]
@@ -110,12 +121,18 @@ def categorical_columns(x: Any, asked: Any) -> list[int]:
 
 
 def column(x: Any, position: int) -> np.ndarray:
-    """Return one column of an array or of a pandas or polars data frame."""
+    """Return one column of an array, of a pandas or polars data frame, or of a table."""
     names = getattr(x, "columns", None)
     if names is None:
         return np.asarray(x)[:, position]
     series = x.iloc[:, position] if hasattr(x, "iloc") else x[names[position]]
-    return np.asarray(series.to_numpy())
+    return np.asarray(series.to_numpy() if hasattr(series, "to_numpy") else series)
+
+
+def _holds_categories(x: Any, position: int) -> bool:
+    """Tell whether a data frame's column is not of numbers; pandas' categories may look like some."""
+    is_category = hasattr(x, "iloc") and str(x.iloc[:, position].dtype) == "category"
+    return is_category or column(x, position).dtype.kind not in "biuf"
 
 
 def texts(x: Any, position: int) -> list[str]:
@@ -162,7 +179,10 @@ def refuse_non_finite(name: str, values: np.ndarray, names: Sequence[str] | None
 
 
 def moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return weighted means and standard deviations of columns, 1 for a constant one; NaN is no value."""
+    """Return weighted means and standard deviations of columns; NaN is no value.
+
+    For a constant one the latter is its size, at least 1, so that the rounding of the mean stays small.
+    """
     present = np.isfinite(values)
     # Relative to the largest, whose square could leave the range of numbers.
     size = np.maximum(np.max(np.abs(values), axis=0, where=present, initial=0.0), np.finfo(float).tiny)
@@ -171,4 +191,4 @@ def moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndar
     scaled = np.where(present, values / size, 0.0)
     mean = (share * scaled).sum(axis=0)
     std = np.sqrt((share * (scaled - mean) ** 2).sum(axis=0))
-    return mean * size, np.where(std > 1e-12, std * size, 1.0)
+    return mean * size, np.where(std > 1e-12, std * size, np.maximum(size, 1.0))

@@ -27,4 +27,5 @@ def conformal_tail(calibration: np.ndarray, level: float) -> np.ndarray:
     """
     # Rounded, because (n + 1)(1 - 0.9) is 0.99... for n = 9.
     rank = math.floor(round((len(calibration) + 1) * (1 - level), 9))
+    rank = min(rank, len(calibration))
     return np.sort(calibration, axis=0)[rank - 1] if rank else np.zeros(calibration.shape[1])

@@ -109,7 +109,7 @@ def validation_rows(rows: int, members: int, share: float, seed: int) -> np.ndar
 
 
 def padded(rows: int) -> int:
-    """Return a number of rows, at most an eighth more, of which there are few.
+    """Return a number of rows, at most an eighth or 15 more, of which there are few.
 
     Programs are compiled for a number of rows; those that are added have weight 0. Whole batches divide it.
     """

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from mixtura import training
 from mixtura.errors import InputError
 from mixtura.estimators.columns import Columns
 from mixtura.estimators.targets import Targets
 from mixtura.evaluation import Baselines
 from mixtura.files import replacing
+from mixtura.training import KeepBestMembers, Run
 
 if TYPE_CHECKING:
     from mixtura.estimators.regressor import MDNRegressor
@@ -69,13 +70,16 @@ def save(regressor: MDNRegressor, path: Path) -> None:
 
 
 def load(kind: type[Regressor], path: Path) -> Regressor:
-    """Return what `save` wrote.
+    """Return what `save` wrote, or what a run folder holds.
 
     Raises:
-        InputError: if the file is missing, damaged, or not of this kind.
+        InputError: if the file or folder is missing, damaged, or not of this kind.
     """
+    if path.is_dir():
+        return _of_run(kind, path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because NumPy leaves a damaged archive open.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         config = json.loads(str(arrays["config"]))
         if config["format"] != _FORMAT:
@@ -93,9 +97,34 @@ def load(kind: type[Regressor], path: Path) -> Regressor:
         regressor._network_  # noqa: B018 - builds the network, to which the weights must fit
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; expected a file that `save` wrote.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, the archive and a configuration of another shape raise a dozen kinds
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path} is damaged or no saved MDNRegressor ({reason}).") from error
+    return regressor
+
+
+def _of_run(kind: type[Regressor], path: Path) -> Regressor:
+    """Return the regressor that a run's configuration describes, with the weights of the run's model."""
+    run = Run(path)
+    if (config := run.config.get("regressor")) is None:
+        raise InputError(
+            f"{path} is a run without a regressor; expected one of this version's `mixtura fit`."
+        )
+    network = training.load(path)
+    checkpoint = run.checkpoint()
+    history = checkpoint.history if checkpoint else []
+    callbacks = {kept["class"]: kept["attributes"] for kept in checkpoint.callbacks} if checkpoint else {}
+    try:
+        regressor = restored(kind, config, network.get_weights())
+        regressor.loss_curve_ = [row["member_likelihoods"] for row in history]
+        if regressor.early_stopping:
+            regressor.validation_loss_curve_ = [row["val_member_likelihoods"] for row in history]
+        if KeepBestMembers.__name__ in callbacks:
+            regressor.validation_loss_ = float(np.mean(callbacks[KeepBestMembers.__name__]["best"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path / 'config.json'} is damaged or of another version ({error!r}).") from error
+    regressor.n_iter_ = len(history)
+    regressor._network = network
     return regressor
 
 

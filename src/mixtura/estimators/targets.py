@@ -40,14 +40,15 @@ class Targets:
         Args:
             y: `(rows, outputs)`, NaN where nothing is known.
             is_vector: whether it came as `(rows,)`.
-            weight: how much each row counts.
+            weight: how much each row counts; one of 0 is not looked at.
             min_scale: "auto", or the floor in the units of y: one number, or one for each output.
 
         Raises:
             ValueError: for an output that does not vary, or a floor of another size.
         """
+        y, weight = y[weight > 0], weight[weight > 0]
         for place, output in enumerate(y.T):
-            known = output[np.isfinite(output) & (weight > 0)]
+            known = output[np.isfinite(output)]
             if not len(known) or np.ptp(known) == 0:
                 what = f"is {known[0]:g} in every row" if len(known) else "has no value"
                 name = "y" if is_vector else f"output {place} of y"
@@ -57,12 +58,13 @@ class Targets:
         if isinstance(min_scale, str):
             floor = np.maximum(step / 2 / std, SMALLEST_SHARE)
         else:
-            floor = np.asarray(min_scale, np.float64) / std
-            if np.ndim(min_scale) and len(min_scale) != y.shape[1]:
+            floor = np.asarray(min_scale, np.float64)
+            if floor.shape not in ((), std.shape) or not ((floor >= 0) & (floor < np.inf)).all():
                 raise ValueError(
-                    f"min_scale must be one number or one for each of {y.shape[1]} outputs; "
+                    f"min_scale must be one number, 0 or more, or one for each of {y.shape[1]} outputs; "
                     f"received {min_scale!r}"
                 )
+            floor = floor / std
         return cls(is_vector, *(tuple(map(float, part)) for part in (mean, std, step, _rounded_up(floor))))
 
     def standardised(self, y: np.ndarray) -> np.ndarray:

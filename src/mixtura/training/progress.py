@@ -22,24 +22,28 @@ def progress_bar() -> Progress:
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Advances one line of a progress display after every epoch.
+    """Advances one line of a progress display after every epoch, with the newest loss.
 
     Args:
         progress: the display, entered by the caller.
         description: what is being trained.
-        offset: added to the losses shown. `Affine.log_volume` turns a loss on standardised targets into
+        offset: added to what is shown. `Affine.log_volume` turns a loss on standardised targets into
             nats in the data's units.
+        metric: what is shown, of the training rows and, where there are some, of those of validation.
 
     Attributes:
         seconds_to_first_epoch: from the start of the program to the end of the first epoch, which is spent
             on imports and compiling.
     """
 
-    def __init__(self, progress: Progress, description: str, offset: float = 0.0) -> None:
+    def __init__(
+        self, progress: Progress, description: str, offset: float = 0.0, metric: str = "loss"
+    ) -> None:
         super().__init__()
         self._progress = progress
         self._description = description
         self._offset = offset
+        self._metric = metric
         self.seconds_to_first_epoch = 0.0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -52,7 +56,7 @@ class EpochProgress(keras.callbacks.Callback):
         logs = logs or {}
         shown = [
             f"{name} {logs[key] + self._offset:.3f}"
-            for key, name in (("loss", "loss"), ("val_loss", "val"))
+            for key, name in ((self._metric, "loss"), (f"val_{self._metric}", "val"))
             if key in logs
         ]
         self._progress.update(self._task, completed=epoch + 1, loss=" ".join(shown))

@@ -92,13 +92,9 @@ class Run:
                 path.unlink()
 
     def _check(self, config: Mapping[str, Any]) -> None:
-        wanted = json.loads(json.dumps(config))
-        found = self.config
-        for name in [*found, *wanted]:
-            if found.get(name) != wanted.get(name):
-                raise InputError(
-                    f"{self.path} was begun with {name} = {found.get(name)!r}; received {wanted.get(name)!r}."
-                )
+        if different := _difference(self.config, json.loads(json.dumps(config))):
+            name, found, wanted = different
+            raise InputError(f"{self.path} was begun with {name} = {found!r}; received {wanted!r}.")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -176,6 +172,18 @@ class Run:
                 f"{self.path / name} could not be written ({error.strerror or error}). The run is whole up "
                 "to its last checkpoint: once it can be written again, resume."
             ) from error
+
+
+def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """Return the first entry that differs: its name, with those of what it lies in, and both values."""
+    for name in [*found, *wanted]:
+        one, other = found.get(name), wanted.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            if inner := _difference(one, other):
+                return f"{name}.{inner[0]}", *inner[1:]
+        elif one != other:
+            return name, one, other
+    return None
 
 
 def load(run: str | Path) -> keras.Model:

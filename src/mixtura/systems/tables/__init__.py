@@ -2,5 +2,6 @@
 
 from mixtura.systems.tables.fit import Fit, fit
 from mixtura.systems.tables.predict import predict
+from mixtura.systems.tables.runs import load
 
-__all__ = ["Fit", "fit", "predict"]
+__all__ = ["Fit", "fit", "load", "predict"]

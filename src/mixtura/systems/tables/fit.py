@@ -1,36 +1,47 @@
-"""From a CSV file to a run folder: read, split, train, score on held-out rows, draw, store."""
+"""From a CSV file to a run folder: read, split, train, report on held-out rows, store."""
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
-from mixtura import scores
-from mixtura.data.tables import Encoder, read_table, read_target, recording_step
+from mixtura.data.tables import Inputs, read_table, read_target, recording_step
+from mixtura.drawing import save_figure
 from mixtura.errors import InputError
-from mixtura.families import Distribution
-from mixtura.systems.tables import network, pictures
+from mixtura.estimators import MDNRegressor
+from mixtura.estimators.storage import described
+from mixtura.evaluation import Baselines, Report, figures, report
+from mixtura.systems.tables import pictures
+from mixtura.systems.tables.runs import configuration
 from mixtura.training import EpochProgress, Run, TensorBoard, progress_bar
 
-LEVEL = 0.9
 FEWEST_ROWS = 10
 
 
 class Fit(NamedTuple):
-    """What `fit` found."""
+    """What `fit` found.
 
-    scores: dict[str, float]
-    baseline: dict[str, float]
-    min_scale: float
-    recording_step: float
+    Attributes:
+        report: on the held-out rows.
+        rows: how many there were for training and for the report.
+        members: networks in the ensemble.
+        epochs: of training.
+        decisions: what was decided about the target, in sentences.
+        left_out: from the name of each column that is not used to the reason.
+        seconds_to_first_epoch: from the start of the program.
+    """
+
+    report: Report
     rows: dict[str, int]
-    left_out: dict[str, str]
+    members: int
     epochs: int
-    target: str
+    decisions: list[str]
+    left_out: dict[str, str]
     seconds_to_first_epoch: float
 
 
@@ -39,30 +50,28 @@ def fit(
     target: str,
     out: Path,
     *,
-    components: int = 5,
-    epochs: int = 1000,
     held_out: float = 0.2,
     seed: int = 0,
     overwrite: bool = False,
     resume: bool = False,
     tensorboard: bool = False,
+    **settings: Any,
 ) -> Fit:
-    """Train a mixture density network on a table and leave a run folder.
+    """Train an `MDNRegressor` on a table and leave a run folder.
 
-    The rows are split at random: a held-out part for the scores, of the rest 15 % to stop training by.
-    Inputs and target are standardised by the training rows; everything reported is in the target's units.
+    The rows are split at random: a held-out part for the report, the rest for the regressor. Everything
+    reported is in the target's units.
 
     Args:
         data: a CSV file with a header line.
         target: the column to predict.
         out: the run folder to make.
-        components: normals in the mixture.
-        epochs: at most so many.
-        held_out: the share of rows to score on.
-        seed: of the split, the weights and the batches.
+        held_out: the share of rows to report on.
+        seed: of the split and of the regressor.
         overwrite: replace the run in `out` if there is one.
-        resume: go on with the run in `out`; its settings, but for `epochs`, must be these.
+        resume: go on with the run in `out`; its settings, but for `max_iter`, must be these.
         tensorboard: also write the losses for TensorBoard, into `out/tensorboard`.
+        **settings: other parameters of the regressor.
 
     Raises:
         InputError: for a mistake in the input, before training and with nothing written.
@@ -75,86 +84,63 @@ def fit(
     y = read_target(table, target)
     if len(y) < FEWEST_ROWS:
         raise InputError(f"{data} has {len(y)} rows; expected at least {FEWEST_ROWS}.")
-    test, validation, training = _split(len(y), held_out, np.random.default_rng(seed))
+    test, training = _split(len(y), held_out, seed)
     if np.ptp(y[training]) == 0:
         raise InputError(
             f"{data}: column {target!r} is {y[training][0]:g} in every training row; a target must vary."
         )
-    encoder = Encoder.fit(table, target, training)
-    x, _ = encoder.encode(table)
+    inputs = Inputs.find(table, target, training)
+    x = inputs.read(table)
 
-    step = recording_step(y)
-    min_scale = max(step / 2, 1e-3 * float(y[training].std()))
-    family = network.head(components, y[training], min_scale)
-    standardised = ((y - family.shift[0]) / family.scale[0])[:, None]
-
+    regressor = MDNRegressor(random_state=seed, **settings)
+    plan = regressor._plan(x.rows(training), y[training])
+    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    if resume and (out / "config.json").is_file():
+        begun = configuration(out)
+        if begun["data_sha256"] != digest:
+            raise InputError(f"{out} was begun with another table than {data}.")
+        # What threads add up may differ in its last digits from one time to the next.
+        regressor._baselines = Baselines.from_dict(begun["regressor"]["baselines"])
+    description = described(regressor)
+    del description["params"]["max_iter"]  # a run may go on for more epochs
     config = {
         "system": "tables",
         "mixtura": version("mixtura"),
         "data": data.name,
+        "data_sha256": digest,
         "target": target,
         "rows": len(y),
-        "components": components,
         "held_out": held_out,
         "seed": seed,
-        "encoder": encoder.to_dict(),
-        "min_scale": min_scale,
-        "recording_step": step,
+        "inputs": asdict(inputs),
+        "regressor": description,
     }
     run = Run.begin(out, config, overwrite=overwrite, resume=resume)
-    keras.utils.set_random_seed(seed)
-    model = network.build(encoder.width, family)
+    nats = float(np.log(regressor._targets.std).sum())  # from standardised targets to the target's units
     with progress_bar() as progress:
-        shown = EpochProgress(progress, f"{data.stem}: {target}", family.log_volume)
-        history = network.train(
-            model,
-            (x[training], standardised[training]),
-            (x[validation], standardised[validation]),
-            epochs,
-            [shown, *([TensorBoard(out / "tensorboard")] if tensorboard else [])],
-            run,
-            seed,
-        )
-    p = predicted(model, x[test])
+        shown = EpochProgress(progress, f"{data.stem}: {target}", nats, metric="member_likelihoods")
+        regressor._train(plan, run, [shown, *([TensorBoard(out / "tensorboard")] if tensorboard else [])])
+
+    found = report(regressor, x.rows(test), y[test], step=recording_step(y), names=target, title=target)
     result = Fit(
-        scores=_scores(p, y[test]),
-        baseline=_scores(_baseline(y[training], len(test)), y[test]),
-        min_scale=min_scale,
-        recording_step=step,
-        rows={"training": len(training), "validation": len(validation), "held_out": len(test)},
-        left_out=encoder.left_out,
-        epochs=len(history["loss"]),
-        target=target,
+        report=found,
+        rows={"training": len(training), "held_out": len(test)},
+        members=regressor.ensemble,
+        epochs=regressor.n_iter_,
+        decisions=regressor.decisions(),
+        left_out=inputs.left_out,
         seconds_to_first_epoch=round(shown.seconds_to_first_epoch, 2),
     )
-    run.write("report.json", result._asdict())
-    pictures.losses(history, family.log_volume, result.scores["nll"], target, run.figure("loss"))
-    pictures.densities(p, y[test], target, run.figure("densities"))
+    about = {name: value for name, value in result._asdict().items() if name != "report"}
+    run.write("report.json", {**found.to_dict(), "fit": about})
+    found.save(out / "report.html")
+    save_figure(figures.predictions(found.outputs[0]), run.figure("densities"))
+    pictures.losses(regressor, nats, found.scores["nll"], target, run.figure("loss"))
     return result
 
 
-def predicted(model: keras.Model, x: np.ndarray) -> Distribution:
-    """Return the predicted distributions, in the target's units."""
-    return model.layers[-1].family(model.predict(x, batch_size=4096, verbose=0))
-
-
-def _split(rows: int, held_out: float, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    order = rng.permutation(rows)
+def _split(rows: int, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of held-out and of training rows, in their order."""
+    order = np.random.default_rng(seed).permutation(rows)
     first = max(1, round(held_out * rows))
-    second = first + max(1, round(0.15 * (rows - first)))
-    return order[:first], order[first:second], order[second:]
-
-
-def _baseline(y: np.ndarray, rows: int) -> Distribution:
-    """Return what can be said without inputs: for every row, one normal with the training moments."""
-    return network.head(1, y, min_scale=0.0)(np.zeros((rows, 3)))
-
-
-def _scores(p: Distribution, y: np.ndarray) -> dict[str, float]:
-    events = y[:, None]
-    return {
-        "nll": scores.negative_log_likelihood(p, events),
-        "crps": scores.crps(p, events),
-        "rmse": scores.root_mean_squared_error(p, events),
-        "coverage_90": scores.interval_coverage(p, events, LEVEL),
-    }
+    return np.sort(order[:first]), np.sort(order[first:])

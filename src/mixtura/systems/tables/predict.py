@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import keras
 import numpy as np
 
-from mixtura import training
-from mixtura.data.tables import Encoder, read_table
+from mixtura.data.tables import read_table
 from mixtura.errors import InputError
 from mixtura.files import check_output, replacing
-from mixtura.systems.tables.fit import predicted
+from mixtura.systems.tables.runs import load
 
 
 def predict(
@@ -50,9 +48,10 @@ def predict(
     for q in quantiles:
         if not 0 < q < 1:
             raise InputError(f"A quantile's probability must lie between 0 and 1; received {q}.")
-    model, encoder = load(run)
-    x, unseen = encoder.encode(read_table(data))
-    p = predicted(model, x)
+    regressor, inputs = load(run)
+    x = inputs.read(read_table(data))
+    unseen = {x.columns[place]: levels for place, levels in regressor._columns.unseen(x).items()}
+    p = regressor.predict_distribution(x)
     columns = {"mean": p.mean()[:, 0]}
     columns |= {f"q{q:g}": p.quantile(q)[:, 0] for q in quantiles}
     columns |= {f"sample{i}": draw[:, 0] for i, draw in enumerate(p.sample(samples, seed=seed), start=1)}
@@ -61,20 +60,6 @@ def predict(
         writer.writerow(columns)
         writer.writerows([f"{value:.9g}" for value in row] for row in np.column_stack(list(columns.values())))
     return unseen
-
-
-def load(run: Path) -> tuple[keras.Model, Encoder]:
-    """Return the model and the encoder of a run folder.
-
-    Raises:
-        InputError: if the folder is not a run of `fit`.
-    """
-    model = training.load(run)
-    config = training.Run(run).config
-    if config.get("system") != "tables":
-        system = config.get("system")
-        raise InputError(f"{run} is a run of {system!r}; expected one that `mixtura fit` left.")
-    return model, Encoder.from_dict(config["encoder"])
 
 
 @contextmanager

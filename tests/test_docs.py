@@ -23,7 +23,9 @@ def test_the_readmes_python_runs(capsys):
     assert names["model"].count_params() == 510
 
 
-@pytest.mark.parametrize("page", ["families.md", "negative-log-likelihood.md", "training.md"])
+@pytest.mark.parametrize(
+    "page", ["families.md", "negative-log-likelihood.md", "regression.md", "training.md"]
+)
 def test_the_python_of_a_page_prints_what_the_page_says(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / page).read_text()

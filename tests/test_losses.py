@@ -7,6 +7,8 @@ from keras import layers, ops
 from scipy import stats
 
 import mixtura as mx
+from mixtura.layers import EnsembleMDN
+from mixtura.losses import EnsembleNegativeLogLikelihood
 
 REDUCTIONS = ["sum_over_batch_size", "sum", "mean_with_sample_weight"]
 NORMAL = mx.Normal(1)
@@ -200,3 +202,121 @@ def test_sizes_are_checked():
         loss(np.zeros((6, 3)), np.zeros((6, 4)))
     with pytest.raises(ValueError, match=r"has events of size 2.*y of shape \(6,\)"):
         loss(np.zeros(6), np.zeros((6, 4)))
+
+
+# Ensembles.
+
+MEMBER = mx.Mixture(mx.Normal(2, "full", min_scale=0.05), 3)
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    """Parameters of two members, those of their ensemble, and events."""
+    rng = np.random.default_rng(0)
+    members = rng.normal(size=(2, 6, 6, 3))
+    members[:, :, 0] -= np.log(np.exp(members[:, :, 0]).sum(axis=-1, keepdims=True))
+    table = np.moveaxis(members, 0, 2).reshape(6, -1).astype("float32")
+    return members.reshape(2, 6, -1), table, rng.normal(size=(6, 2)).astype("float32")
+
+
+def member_losses(members, y, family=MEMBER):
+    """Each member's own loss, `(rows, M)`."""
+    return -np.stack([family(params).log_prob(y) for params in members], axis=-1)
+
+
+@pytest.mark.parametrize("units", [False, True], ids=["standardised", "in units"])
+@pytest.mark.parametrize("reduction", [*REDUCTIONS, None])
+def test_members_have_their_own_likelihoods(reduction, units, ensemble, compiled):
+    members, params, y = ensemble
+    family = mx.Affine(MEMBER, [1.0, 0.0], [2.0, 0.5]) if units else MEMBER
+    losses = member_losses(members, y, family)
+    loss = EnsembleNegativeLogLikelihood(family, 2, reduction=reduction)
+    expected = losses if reduction is None else reduced(losses, 1.0, np.ones((6, 2)), reduction)
+    np.testing.assert_allclose(compiled(loss, y, params), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", [(6,), (6, 1), (6, 2)], ids=str)
+def test_members_rows_are_weighed(shape, reduction, ensemble, compiled):
+    members, params, y = ensemble
+    weight = np.arange(float(np.prod(shape))).reshape(shape)
+    expected = reduced(
+        member_losses(members, y), weight.reshape(6, -1) * np.ones((6, 2)), np.ones((6, 2)), reduction
+    )
+    loss = EnsembleNegativeLogLikelihood(MEMBER, 2, reduction=reduction)
+    assert compiled(loss, y, params, weight) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_member_learns_nothing_from_rows_of_its_weight_zero(ensemble):
+    _, _, y = ensemble
+    weight = np.ones((6, 2), "float32")
+    weight[:, 1] = 0
+    x = np.random.default_rng(1).normal(size=(6, 3)).astype("float32")
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, EnsembleMDN(MEMBER, 2)(inputs))
+    model.compile(keras.optimizers.SGD(0.1), EnsembleNegativeLogLikelihood(MEMBER, 2))
+    before = [np.array(w) for w in model.get_weights()]
+    model.train_on_batch(x, y, sample_weight=weight)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        assert (old[0] != new[0]).any()
+        np.testing.assert_allclose(new[1], old[1], atol=1e-8)
+
+
+def test_bounds_of_members_are_known_or_missing(ensemble, compiled):
+    members, params, y = ensemble
+    loss = EnsembleNegativeLogLikelihood(MEMBER, 2, reduction=None)
+    known = compiled(loss, np.hstack([y, y]), params)
+    np.testing.assert_allclose(known, member_losses(members, y), rtol=1e-4)
+    missing = np.arange(6)[:, None] % 3 == [0, 1]  # the first, the second, none
+    bounds = np.hstack([np.where(missing, -np.inf, y), np.where(missing, np.inf, y)])
+    expected = member_losses(members, y)
+    for m, member in enumerate(members):
+        for row in range(6):
+            if missing[row].any():
+                d = int(missing[row, 0])
+                expected[row, m] = -MEMBER(member[row]).marginal(d).log_prob(y[row, d : d + 1])
+    np.testing.assert_allclose(compiled(loss, bounds, params), expected, rtol=1e-4)
+    nothing = compiled(loss, np.tile([-np.inf, -np.inf, np.inf, np.inf], (6, 1)), params)
+    np.testing.assert_allclose(nothing, 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("units", [False, True], ids=["standardised", "in units"])
+def test_censored_members_are_scipys(units, compiled):
+    family = mx.Mixture(mx.Normal(1), 1)
+    family = mx.Affine(family, 1.0, 2.0) if units else family
+    shift, scale = (1.0, 2.0) if units else (0.0, 1.0)
+    params = np.zeros((4, 6), "float32")
+    params[:, 3] = 0.5  # the second member's mean
+    bounds = np.array([[0, np.inf], [-np.inf, 1], [-1, 2], [0.5, 0.5]], "float32")
+    each = []
+    for mean in (0.0, 0.5):
+        normal = stats.norm(shift + scale * mean, scale)
+        mass = normal.cdf(bounds[:, 1]) - normal.cdf(bounds[:, 0])
+        each.append(-np.log(np.where(mass > 0, mass, normal.pdf(0.5))))
+    loss = EnsembleNegativeLogLikelihood(family, 2, reduction=None)
+    np.testing.assert_allclose(compiled(loss, bounds, params), np.stack(each, -1), rtol=1e-5)
+
+
+def test_an_ensembles_event_axis_of_one_dimension_may_be_left_out(compiled):
+    family = mx.Mixture(mx.Normal(1), 1)
+    params = np.random.default_rng(0).normal(size=(2, 6)).astype("float32")
+    y = np.array([0.5, 1.5], "float32")  # as many as there would be bounds
+    loss = EnsembleNegativeLogLikelihood(family, 2, reduction=None)
+    np.testing.assert_array_equal(*(compiled(loss, one, params) for one in (y, y[:, None])))
+
+
+def test_every_argument_of_an_ensembles_loss_survives():
+    loss = EnsembleNegativeLogLikelihood(mx.Affine(MEMBER, 1.0, 2.0), 3, "sum", "nll", "float64")
+    restored = keras.saving.deserialize_keras_object(
+        json.loads(json.dumps(keras.saving.serialize_keras_object(loss)))
+    )
+    assert isinstance(restored, EnsembleNegativeLogLikelihood)
+    assert restored.get_config() == loss.get_config()
+    assert (restored.member_family, restored.family) == (loss.member_family, loss.family)
+    assert (restored.num_members, restored.reduction, restored.dtype) == (3, "sum", "float64")
+    with pytest.raises(ValueError, match="an ensemble is made of mixtures"):
+        EnsembleNegativeLogLikelihood(NORMAL, 2)
+    with pytest.raises(ValueError, match=r"takes parameters of size 36.*received shape \(6, 35\)"):
+        EnsembleNegativeLogLikelihood(MEMBER, 2)(np.zeros((6, 2)), np.zeros((6, 35)))
+    with pytest.raises(ValueError, match=r"has events of size 2.*y of shape \(6, 3\)"):
+        EnsembleNegativeLogLikelihood(MEMBER, 2)(np.zeros((6, 3)), np.zeros((6, 36)))

@@ -269,3 +269,49 @@ def test_coverage_is_for_one_continuous_dimension(family):
 def test_levels_lie_between_zero_and_one(level):
     with pytest.raises(ValueError, match="level must lie between 0 and 1; received"):
         mx.metrics.IntervalCoverage(FAMILY, level)
+
+
+# Ensembles.
+
+
+def test_members_likelihoods_are_their_own_means():
+    family, rng = mx.Mixture(mx.Normal(1), 2), np.random.default_rng(0)
+    params = rng.normal(size=(3, 5, 6)).astype("float32")  # of three members
+    y = rng.normal(size=(5, 1)).astype("float32")
+    tables = params.reshape(3, 5, 3, 2).copy()
+    tables[:, :, 0] -= np.log(np.exp(tables[:, :, 0]).sum(axis=-1, keepdims=True))
+    table = np.moveaxis(tables, 0, 2).reshape(5, -1)
+    losses = -np.stack([family(one).log_prob(y) for one in params], axis=-1)
+    metric = mx.metrics.EnsembleLikelihoods(family, 3)
+    assert float(metric(y, table)) == pytest.approx(losses.mean(), rel=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(metric.values()), losses.mean(axis=0), rtol=1e-5)
+    # Another batch, weighted by members; of weight 0 even nonsense counts nothing.
+    weight = rng.random(size=(5, 3)).astype("float32")
+    weight[3:] = 0
+    other = table.copy()
+    other[3:] = 1e6
+    metric.update_state(y, other, weight)
+    total = losses.sum(axis=0) + (weight * losses).sum(axis=0)
+    expected = total / (5 + weight.sum(axis=0))
+    np.testing.assert_allclose(ops.convert_to_numpy(metric.values()), expected, rtol=1e-5)
+    assert float(metric.result()) == pytest.approx(expected.mean(), rel=1e-5)
+    metric.reset_state()
+    assert float(metric.result()) == 0
+    for shape in ((5,), (5, 1)):
+        metric.reset_state()
+        metric.update_state(y, table, weight[:, 0].reshape(shape))
+        expected = np.average(losses, axis=0, weights=weight[:, 0])
+        np.testing.assert_allclose(ops.convert_to_numpy(metric.values()), expected, rtol=1e-5)
+
+
+def test_every_argument_of_members_likelihoods_survives():
+    family = mx.Affine(FAMILY, 1.0, 2.0)
+    metric = mx.metrics.EnsembleLikelihoods(family, 3, name="mine", dtype="float64")
+    restored = keras.saving.deserialize_keras_object(
+        json.loads(json.dumps(keras.saving.serialize_keras_object(metric)))
+    )
+    assert restored.get_config() == metric.get_config()
+    assert (restored.member_family, restored.num_members) == (family, 3)
+    assert (restored.name, restored.dtype) == ("mine", "float64")
+    with pytest.raises(ValueError, match="an ensemble is made of mixtures"):
+        mx.metrics.EnsembleLikelihoods(mx.Normal(1), 2)

@@ -104,7 +104,7 @@ def fit(
     out: Path | None = None,
     components: PositiveInt = 5,
     ensemble: PositiveInt = 8,
-    epochs: PositiveInt = 1000,
+    epochs: PositiveInt | None = None,
     held_out: float = 0.2,
     seed: NonNegativeInt = 0,
     overwrite: bool = False,
@@ -122,7 +122,8 @@ def fit(
         out: the run folder to make; by default named after the file and the target.
         components: normals in each network's mixture.
         ensemble: how many networks predict together.
-        epochs: at most so many; training stops when no network's validation loss falls any more.
+        epochs: at most so many, by default as many as make 20 000 steps, between 100 and 1000; training
+            stops when no network's validation loss falls any more.
         held_out: share of the rows to report on.
         seed: of the split, the weights and the batches.
         overwrite: replace the run in the folder.
@@ -146,7 +147,7 @@ def fit(
         tensorboard=tensorboard,
         n_components=components,
         ensemble=ensemble,
-        max_iter=epochs,
+        max_iter=epochs or "auto",
     )
     console = Console()
     for line in _description(result):

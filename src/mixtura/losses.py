@@ -157,11 +157,11 @@ def one_per_value(sample_weight: Any, y_pred: Any, dtype: str) -> Any:
 
 def members_log_prob_of(family: Family, y_true: Any, y_pred: Any, num_members: int) -> Any:
     """Return each member's log density of an event, or log probability between two bounds, `(batch, M)`."""
-    size = family.event_size
+    size, y_true = family.event_size, event_axis(family, y_true, y_pred)
     if y_true.shape[-1] == 2 * size:
         bounds = y_true[..., :size], y_true[..., size:]
         return members_log_prob(ops, family._joint_interval(ops, y_pred, *bounds), num_members)
-    xp, y_pred, y_true = family._read(y_pred, event_axis(family, y_true, y_pred))
+    xp, y_pred, y_true = family._read(y_pred, y_true)
     return members_log_prob(xp, family._joint(xp, y_pred, y_true), num_members)
 
 

@@ -98,7 +98,7 @@ def categorical_columns(x: Any, asked: Any) -> list[int]:
             or one boolean for each column; or None.
 
     Raises:
-        ValueError: for a column that is not there.
+        ValueError: for a column that is not there, or one of a data frame that holds times.
     """
     count, names = x.shape[1], list(getattr(x, "columns", []))
     if asked is None or (isinstance(asked, str) and asked == "from_dtype"):
@@ -131,8 +131,13 @@ def column(x: Any, position: int) -> np.ndarray:
 
 def _holds_categories(x: Any, position: int) -> bool:
     """Tell whether a data frame's column is not of numbers; pandas' categories may look like some."""
-    is_category = hasattr(x, "iloc") and str(x.iloc[:, position].dtype) == "category"
-    return is_category or column(x, position).dtype.kind not in "biuf"
+    kind = column(x, position).dtype.kind
+    if kind in "mM":
+        raise ValueError(
+            f"column {str(list(x.columns)[position])!r} holds times; turn them into numbers, such as days"
+            " since a date"
+        )
+    return kind not in "biuf" or (hasattr(x, "iloc") and str(x.iloc[:, position].dtype) == "category")
 
 
 def texts(x: Any, position: int) -> list[str]:

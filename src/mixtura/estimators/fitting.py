@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mixtura.training import Run
 
 
+# Steps of training at most, unless that would be fewer or more epochs than these.
+STEPS, EPOCHS = 20_000, (100, 1000)
+
+
 class Plan(NamedTuple):
     """What there is to train on, in the units of the network."""
 
@@ -72,6 +76,9 @@ def train(
     batch_size = settings["batch_size"]
     if isinstance(batch_size, str):
         batch_size = int(np.clip(2 ** round(np.log2(max(1.0, rows / 30))), 16, 256))
+    epochs = settings["max_iter"]
+    if isinstance(epochs, str):
+        epochs = int(np.clip(STEPS * batch_size // len(x), *EPOCHS))
     keep = KeepBestMembers(settings["n_iter_no_change"]) if settings["early_stopping"] else None
     if keep:
         # Puts the averaged weights in place at the end of an epoch, before the next one looks at them.
@@ -84,7 +91,7 @@ def train(
         validation_data=(x, y, validated) if keep else None,
         validation_batch_size=4096,
         batch_size=batch_size,
-        epochs=settings["max_iter"],
+        epochs=epochs,
         callbacks=callbacks,
         verbose=0,
         seed=seed,

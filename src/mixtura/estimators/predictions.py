@@ -141,5 +141,8 @@ class DistributionRegressor(RegressorMixin):
 
 
 def row_weights(sample_weight: Any, rows: int) -> np.ndarray:
-    """Return one weight for each row, none negative."""
-    return _check_sample_weight(sample_weight, np.empty(rows), dtype=np.float64, ensure_non_negative=True)
+    """Return one weight for each row, none negative, not all zero."""
+    weight = _check_sample_weight(sample_weight, np.empty(rows), dtype=np.float64, ensure_non_negative=True)
+    if not weight.any():  # newer versions of scikit-learn refuse them too
+        raise ValueError("sample_weight must be positive for some row; all weights are zero")
+    return weight

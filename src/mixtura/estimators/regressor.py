@@ -95,7 +95,7 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
             not known, and the likelihood is that of the others.
         learning_rate_init: of Adam.
         batch_size: rows in a step; "auto" is about a thirtieth of them, between 16 and 256.
-        max_iter: epochs at most.
+        max_iter: epochs at most; "auto" is as many as make 20 000 steps, between 100 and 1000.
         early_stopping: whether each member stops at its best validation score. Without it all rows are
             trained on for `max_iter` epochs.
         validation_fraction: the share of rows on which each member is validated.
@@ -142,7 +142,7 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
         "missing_targets": [StrOptions({"error", "marginalize"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -168,7 +168,7 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
         missing_targets: str = "error",
         learning_rate_init: float = 2e-3,
         batch_size: int | str = "auto",
-        max_iter: int = 1000,
+        max_iter: int | str = "auto",
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 40,
@@ -331,7 +331,6 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
-        tags.input_tags.categorical = True
         tags.non_deterministic = False
         return tags
 

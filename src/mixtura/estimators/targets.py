@@ -56,7 +56,7 @@ class Targets:
         mean, std = moments(y, weight)
         step = np.array([recording_step(output[np.isfinite(output)]) for output in y.T])
         if isinstance(min_scale, str):
-            floor = np.maximum(step / 2 / std, SMALLEST_SHARE)
+            floor = _rounded_up(np.maximum(step / 2 / std, SMALLEST_SHARE))
         else:
             floor = np.asarray(min_scale, np.float64)
             if floor.shape not in ((), std.shape) or not ((floor >= 0) & (floor < np.inf)).all():
@@ -65,7 +65,7 @@ class Targets:
                     f"received {min_scale!r}"
                 )
             floor = floor / std
-        return cls(is_vector, *(tuple(map(float, part)) for part in (mean, std, step, _rounded_up(floor))))
+        return cls(is_vector, *(tuple(map(float, part)) for part in (mean, std, step, floor)))
 
     def standardised(self, y: np.ndarray) -> np.ndarray:
         """Return y in units of the network."""
@@ -148,6 +148,5 @@ def _numbers(name: str, y: Any, rows: int) -> tuple[np.ndarray, bool]:
 
 def _rounded_up(floor: np.ndarray) -> np.ndarray:
     """Return floors with two digits, so that fits to similar data share their compiled programs."""
-    with np.errstate(divide="ignore"):
-        unit = 10.0 ** (np.floor(np.log10(np.where(floor > 0, floor, 1.0))) - 1)
-    return np.where(floor > 0, np.ceil(np.round(floor / unit, 6)) * unit, 0.0).round(12)
+    unit = 10.0 ** (np.floor(np.log10(floor)) - 1)
+    return np.ceil(np.round(floor / unit, 6)) * unit

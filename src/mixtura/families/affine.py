@@ -98,13 +98,23 @@ class Affine(Family):
     def _log_probs(self, xp: Any, table: Any, y: Any) -> Any:
         return self.family._log_probs(xp, table, self._inward(y)) - self.log_volume
 
+    def _joint(self, xp: Any, params: Any, y: Any) -> Any:
+        return self.family._joint(xp, params, self._inward(y)) - self.log_volume
+
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        value = self.family._log_interval(xp, params, self._inward(lower), self._inward(upper))
+        return value + self._log_unit(xp, lower, upper)
+
+    def _joint_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
+        value = self.family._joint_interval(xp, params, self._inward(lower), self._inward(upper))
+        return value + self._log_unit(xp, lower, upper)[..., None]
+
+    def _log_unit(self, xp: Any, lower: Any, upper: Any) -> Any:
+        """Return what the log probability of an interval changes by with its units, `(*batch,)`."""
         low, high = self._inward(lower), self._inward(upper)
-        value = self.family._log_interval(xp, params, low, high)
-        # Where both bounds became one, `value` is a density per unit of u.
+        # Where both bounds became one, the inner value is a density per unit of u.
         width = xp.where(lower == upper, 1.0, upper - lower)
-        change = xp.log(xp.where(low == high, width / self._units(lower)[1], 1.0))
-        return value + xp.sum(change, axis=-1)
+        return xp.sum(xp.log(xp.where(low == high, width / self._units(lower)[1], 1.0)), axis=-1)
 
     def _sample(self, xp: Any, params: Any, source: Draws, sampler: Samplers, draws: tuple[int, ...]) -> Any:
         return self._outward(self.family._sample(xp, params, source, sampler, draws))

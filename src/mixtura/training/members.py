@@ -33,7 +33,7 @@ class KeepBestMembers(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Find the members."""
-        metrics = self.model._compile_metrics.metrics
+        metrics = getattr(self.model._compile_metrics, "metrics", [])  # None where none was compiled
         found = [metric for metric in metrics if hasattr(metric, "num_members")]
         if not found:
             raise ValueError("KeepBestMembers needs a model compiled with the metric EnsembleLikelihoods")

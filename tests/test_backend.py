@@ -33,6 +33,7 @@ def test_jax_when_nothing_is_set(choice):
     assert "default" in reason
 
 
+@pytest.mark.slow
 def test_keras_writes_tensorflow_unasked_and_it_does_not_count(choice, tmp_path):
     """A real import of Keras leaves the file behind; the next process still gets JAX."""
     code = "import mixtura, keras; print(mixtura.backend.chosen.name, keras.backend.backend(), sep='|')"

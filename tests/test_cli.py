@@ -128,6 +128,7 @@ def test_a_failed_training_is_one_sentence_and_exit_code_1(main, tmp_path, monke
     assert np.isfinite(mixtura.load(tmp_path / "run").predict(np.zeros((1, 1)), verbose=0)).all()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_after_an_epoch_and_resume_goes_on_as_if_nothing_had_been(main, tmp_path):
     data = tmp_path / "line.csv"
     data.write_text("x,y\n" + "".join(f"{i},{2 * i + i % 2}\n" for i in range(400)))

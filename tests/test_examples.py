@@ -9,6 +9,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples" / "lecture"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
+# Each is a process of its own; these are like the others.
+LIKE_OTHERS = {"mdn_network", "mdn_without_the_layer"}
 
 
 def test_the_lectures_scripts_are_here():
@@ -17,7 +19,13 @@ def test_the_lectures_scripts_are_here():
     assert [script.name for script in SCRIPTS if f"({script.name})" not in readme] == []
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(script, id=script.stem, marks=[pytest.mark.slow] * (script.stem in LIKE_OTHERS))
+        for script in SCRIPTS
+    ],
+)
 def test_example(script, tmp_path):
     trains = "--epochs" in script.read_text()
     done = subprocess.run(

@@ -157,6 +157,7 @@ def test_a_trained_model_comes_back_without_custom_objects(trained, tmp_path):
     assert restored.evaluate(X, Y, verbose=0) == trained.evaluate(X, Y, verbose=0)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_loads_it(trained, tmp_path, fresh_python):
     trained.save(tmp_path / "m.keras")
     np.save(tmp_path / "x.npy", X)

@@ -103,6 +103,7 @@ def test_batches_that_do_not_divide_are_trained_on_too():
     assert_alike(result(start(batch=49)), result(start(devices=3, batch=49)))
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(alone):
     first, second = two_processes()
     assert first["devices"] == first["shards"] == 2

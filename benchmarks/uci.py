@@ -12,6 +12,9 @@ Everyone is measured on every split, with the split's number as the seed (`uci_p
 method and table keeps the scores of its splits and is replaced after each, so a run that was killed goes on
 where it was; delete a file to measure again. Nothing is chosen from test rows.
 
+Splits run in parallel with joblib, on a cluster too: where a script has started a client of Dask (or
+registered Ray), `uci.main()` with `--backend dask` sends them there. Workers need this folder on their path.
+
 Targets are recorded in steps (all but kin8nm's), and a density can be arbitrarily high on a step. So what is
 compared are scores that nothing is gained in by that: the discretised log score at the recording step
 (kin8nm's is the plain negative log-likelihood), the CRPS, the score of 90 % intervals and the RMSE. The

@@ -223,7 +223,7 @@ def first_epoch(repetitions: int) -> dict[str, Any]:
                     capture_output=True,
                 )
                 report = json.loads((run / "report.json").read_text())
-                seconds[state].append(report["seconds_to_first_epoch"])
+                seconds[state].append(report["fit"]["seconds_to_first_epoch"])
     medians = {state: statistics.median(values) for state, values in seconds.items()}
     return {"task": "first epoch", "seconds": medians}
 

@@ -92,3 +92,19 @@ def test_other_estimators_are_refused():
         TypeError, match=r"for estimators with predict_distribution; received DummyRegressor\(\)"
     ):
         scorers.log_score(model, X, Y)
+
+
+def test_the_log_score_of_missing_outputs_is_that_of_the_others():
+    p = mx.Mixture(mx.Normal(2, "full"), 2)(np.random.default_rng(0).normal(size=(3, 12)))
+    y = np.array([[0.1, np.nan], [np.nan, 0.2], [0.3, 0.4]])
+
+    class Predictor:
+        def predict_distribution(self, X):
+            return p
+
+    expected = [
+        p[0].marginal(0).log_prob([0.1]),
+        p[1].marginal(1).log_prob([0.2]),
+        p[2].log_prob([0.3, 0.4]),
+    ]
+    np.testing.assert_allclose(mx.scorers.log_score(Predictor(), np.zeros((3, 1)), y), np.mean(expected))

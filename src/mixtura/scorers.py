@@ -12,17 +12,22 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
 from mixtura import scores
+from mixtura.evaluation.inputs import predictor_of
 from mixtura.families import Distribution
 
 Scorer = Callable[[Any, Any, Any], float]
 
 
 def log_score(estimator: Any, X: Any, y: Any) -> float:
-    """Return the mean log-likelihood, in nats; of several outputs, the joint one."""
-    return -scores.negative_log_likelihood(_predicted(estimator, X), _events(y))
+    """Return the mean log-likelihood, in nats; of several outputs, the joint one of those not NaN."""
+    p, events = _predicted(estimator, X), _events(y)
+    missing = np.isnan(events)
+    if not missing.any():
+        return -scores.negative_log_likelihood(p, events)
+    bounds = np.where(missing, -np.inf, events), np.where(missing, np.inf, events)
+    return float(p.log_prob(lower=bounds[0], upper=bounds[1]).mean())
 
 
 def neg_crps(estimator: Any, X: Any, y: Any) -> float:
@@ -55,13 +60,10 @@ def _discretised_log_score(estimator: Any, X: Any, y: Any, *, step: float | Sequ
 
 
 def _predicted(estimator: Any, X: Any) -> Distribution:
-    if hasattr(estimator, "predict_distribution"):
-        return estimator.predict_distribution(X)
-    if hasattr(estimator, "best_estimator_"):
-        return _predicted(estimator.best_estimator_, X)
-    if isinstance(estimator, Pipeline):
-        return _predicted(estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X)
-    raise TypeError(f"this score is for estimators with predict_distribution; received {estimator!r}")
+    predictor, X = predictor_of(estimator, X)
+    if not hasattr(predictor, "predict_distribution"):
+        raise TypeError(f"this score is for estimators with predict_distribution; received {predictor!r}")
+    return predictor.predict_distribution(X)
 
 
 def _events(y: Any) -> np.ndarray:

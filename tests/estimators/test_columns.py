@@ -41,6 +41,10 @@ def test_huge_columns_have_moments():
     np.testing.assert_allclose([mean[0], std[0]], [0, 3e38])
     mean, std = moments(np.array([[1.0], [np.nan], [3.0]]), np.ones(3))
     np.testing.assert_allclose([mean[0], std[0]], [2, 1])
+    _, std = moments(np.array([[1e13], [1e13 + 2]]), np.ones(2))  # far from 0, and not constant
+    np.testing.assert_allclose(std[0], 1, rtol=1e-3)
+    _, std = moments(np.array([[0.3], [0.1 + 0.2]]), np.ones(2))
+    assert std[0] == 1
 
 
 def test_rows_of_weight_zero_are_not_looked_at():
@@ -65,7 +69,7 @@ def test_numbers_that_are_none_are_named(bad, sentence):
 
 
 def test_text_in_a_column_of_numbers_is_said():
-    with pytest.raises(ValueError, match="could not convert string to float"):
+    with pytest.raises(ValueError, match=r"could not convert string to float: 'x' in row 1, column '0'; cat"):
         numbers(table(a=[1, "x"]), (0,))
 
 
@@ -270,5 +274,28 @@ def test_a_saved_regressor_knows_the_names_and_categories(framed, tmp_path):
 def test_times_are_no_categories():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"x": [1.0, 2.0], "when": pandas.to_datetime(["2020-01-01", "2020-01-02"])})
-    with pytest.raises(ValueError, match="column 'when' holds times; turn them into numbers"):
-        categorical_columns(frame, "from_dtype")
+    days = frame["when"]
+    for when in (days, days.dt.tz_localize("UTC"), days.dt.to_period("D"), days.dt.date, days - days[0]):
+        for kind in (when.dtype, object):
+            frame["when"] = when.astype(kind)
+            assert categorical_columns(frame, "from_dtype") == []
+            with pytest.raises(ValueError, match="column 'when' holds times; turn them into numbers"):
+                numbers(frame, (0, 1))
+
+
+def test_objects_that_are_numbers_are_no_categories():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {"n": [1, 2.5], "gap": [1, None], "none": [None, None], "flag": [True, None], "text": ["1", 2]},
+        dtype=object,
+    )
+    assert categorical_columns(frame, "from_dtype") == [2, 3, 4]
+    np.testing.assert_array_equal(numbers(frame, (0,))[:, 0], [1, 2.5])
+    with pytest.raises(ValueError, match="Input X contains NaN: nan in row 1, column 'gap'"):
+        numbers(frame, (0, 1))
+
+
+def test_an_identifier_is_no_input():
+    x = np.array([[f"id{i}", 1.0] for i in range(300)], dtype=object)
+    with pytest.raises(ValueError, match="column '0' has 300 categories; at most 255 can be learned from"):
+        Columns.fit(x, [0], np.ones(300))

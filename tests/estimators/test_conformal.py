@@ -106,7 +106,7 @@ def test_calibration_rows_lie_inside_as_often_as_their_ranks_say(one, rows):
     assert 89 <= ((low <= y) & (y <= high)).sum() <= 90
     assert model.calibrate(new, y) is model
     refitted = model.fit(X, Y[:, 1])
-    with pytest.raises(ValueError, match="not fitted yet"):
+    with pytest.raises(ValueError, match="need `calibrate`"):
         refitted.predict_interval(new, conformal=True)
     with pytest.raises(ValueError, match=r"Input y contains NaN: nan in row 0"):
         model.calibrate(new[:2], [np.nan, 1.0])

@@ -215,6 +215,14 @@ def test_a_report_takes_the_regressor(one, rows):
     assert mx.report(one, rows[0], rows[1][:, 1])
 
 
+def test_a_generator_of_numpy_goes_on_from_sample_to_sample(one, new):
+    generator = np.random.RandomState(0)
+    first, second = (one.sample(new, 2, random_state=generator) for _ in range(2))
+    assert not np.array_equal(first, second)
+    again = one.sample(new, 2, random_state=np.random.RandomState(0))
+    np.testing.assert_array_equal(again, first)
+
+
 # Mistakes.
 
 
@@ -228,8 +236,10 @@ def test_other_mistakes_are_said(one, two, rows, new):
     X, Y = rows
     with pytest.raises(ValueError, match=r"q must lie in \[0, 1\]"):
         one.predict_quantile(new, [0.5, 1.5])
-    with pytest.raises(NotFittedError, match="not fitted yet"):
+    with pytest.raises(NotFittedError, match="need `calibrate`, on rows that MDNRegressor was not fitted to"):
         one.predict_interval(new, conformal=True)
+    with pytest.raises(ValueError, match=r"level must lie between 0 and 1; received \[0.5\]"):
+        one.predict_interval(new, [0.5])
     with pytest.raises(ValueError, match=r"y must have 2 output\(s\), as in fit; received 1"):
         two.log_score(X, Y[:, 0])
     with pytest.raises(ValueError, match=r"y must have 1 output\(s\), as in fit; received 2"):

@@ -140,6 +140,7 @@ def test_warm_start_goes_on(small, rows):
         ({"ensemble": 3}, r"warm_start goes on with the network of ensemble=2; received 3"),
         ({"hidden_layer_sizes": (9,)}, r"hidden_layer_sizes=\(8,\); received \(9,\)"),
         ({"covariance_type": "diag"}, r"covariance_type='full'; received 'diag'"),
+        ({"min_scale": 0.5}, r"min_scale='auto'; received 0.5"),
     ],
 )
 def test_warm_start_refuses_another_network_and_keeps_the_old_one(options, sentence, two, rows):
@@ -181,6 +182,42 @@ def test_without_early_stopping_all_rows_are_trained_on(small, rows):
     model = small(early_stopping=False, max_iter=3).fit(X, Y[:, 1])
     assert model.n_iter_ == 3
     assert not hasattr(model, "validation_loss_curve_")
+
+
+def test_nothing_is_left_of_a_fit_before(one, rows):
+    X, Y = rows
+    model = pickle.loads(pickle.dumps(one)).set_params(early_stopping=False, max_iter=3).fit(X, Y[:, 1])
+    assert not hasattr(model, "validation_loss_curve_")
+    assert not hasattr(model, "validation_loss_")
+
+
+def test_outputs_that_share_a_scale_share_its_floor(small, rows):
+    X, Y = rows
+    model = small(covariance_type="spherical", min_scale=[0.1, 0.2])
+    model._plan(X, Y)
+    std = Y.std(axis=0)
+    np.testing.assert_allclose(model.min_scale_, max(0.1 / std[0], 0.2 / std[1]) * std)
+
+
+def test_threads_that_predict_first_wait_for_the_weights(one, rows, monkeypatch):
+    X = rows[0]
+    model, build = pickle.loads(pickle.dumps(one)), mx.MDNRegressor._build
+    seen = []
+
+    def slowly(self, seed):
+        network = build(self, seed)
+        weights = network.set_weights
+
+        def late(values):
+            seen.append(getattr(self, "_network", None))  # what another thread would find
+            weights(values)
+
+        monkeypatch.setattr(network, "set_weights", late)
+        return network
+
+    monkeypatch.setattr(mx.MDNRegressor, "_build", slowly)
+    np.testing.assert_array_equal(model.predict(X), one.predict(X))
+    assert seen == [None]
 
 
 def test_verbose_says_what_was_decided_and_shows_progress(small, rows, capsys):

@@ -136,6 +136,11 @@ def test_other_files_are_refused(content, tmp_path):
     check_refused(path, "is damaged or no saved MDNRegressor")
 
 
+def test_nobody_is_told_to_allow_pickle(tmp_path):
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    check_refused(tmp_path / "table.csv", r"no saved MDNRegressor \(it is no npz archive\)")
+
+
 def test_other_arrays_are_refused(tmp_path):
     np.save(tmp_path / "array.npy", np.zeros(3))
     np.savez(tmp_path / "arrays.npz", a=np.zeros(3))

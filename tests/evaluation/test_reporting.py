@@ -5,6 +5,8 @@ from html import unescape
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 import mixtura as mx
 from mixtura import scores
@@ -254,6 +256,18 @@ def test_mistakes_are_named(true_normal, y, options, message):
     X = np.zeros((5, 2))
     with pytest.raises(ValueError, match=message):
         report(true_normal, X, y, **options)
+
+
+def test_the_last_step_of_a_pipeline_is_reported_on(true_normal, rows):
+    X, y = rows
+    shift = FunctionTransformer(lambda X: X - 1.0).fit(X)
+    pipeline = Pipeline([("shift", shift), ("known", true_normal)])
+    found = report(pipeline, X + 1.0, y, training=(X + 1.0, y))
+    assert found.title == "Report on Known"
+    assert found.scores == pytest.approx(report(true_normal, X, y).scores)
+    assert set(found.baselines) == {"marginal", "linear"}
+    with pytest.raises(TypeError, match="received FunctionTransformer"):
+        report(Pipeline([("shift", shift)]), X, y)
 
 
 def test_models_that_do_not_predict_distributions_are_refused(known):

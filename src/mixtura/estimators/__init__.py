@@ -1,5 +1,5 @@
 """The scikit-learn face: regressors whose predictions are distributions."""
 
-from mixtura.estimators.regressor import MDNRegressor
+from mixtura.estimators.regressor import EXPECTED_FAILED_CHECKS, MDNRegressor
 
-__all__ = ["MDNRegressor"]
+__all__ = ["EXPECTED_FAILED_CHECKS", "MDNRegressor"]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
+from numbers import Number
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_array
 
+# Each is a column of the matrix; what has more, an identifier say, tells nothing about new rows.
+MOST_CATEGORIES = 255
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -40,7 +44,8 @@ class Columns:
             weight: how much each row counts, `(rows,)`; one of 0 is not looked at.
 
         Raises:
-            ValueError: for a number that is not finite or beyond float32, or a cell that is no number.
+            ValueError: for a number that is not finite or beyond float32, a cell that is no number, or a
+                column of more than 255 categories.
         """
         numeric = tuple(i for i in range(x.shape[1]) if i not in categorical)
         used = weight > 0
@@ -49,6 +54,12 @@ class Columns:
             tuple(sorted({text for text, counts in zip(texts(x, i), used, strict=True) if counts}))
             for i in categorical
         )
+        for position, found in zip(categorical, levels, strict=True):
+            if len(found) > MOST_CATEGORIES:
+                name = str(list(getattr(x, "columns", range(x.shape[1])))[position])
+                raise ValueError(
+                    f"column {name!r} has {len(found)} categories; at most {MOST_CATEGORIES} can be learned from"
+                )
         return cls(numeric, tuple(mean), tuple(std), tuple(categorical), levels)
 
     @property
@@ -98,7 +109,7 @@ def categorical_columns(x: Any, asked: Any) -> list[int]:
             or one boolean for each column; or None.
 
     Raises:
-        ValueError: for a column that is not there, or one of a data frame that holds times.
+        ValueError: for a column that is not there.
     """
     count, names = x.shape[1], list(getattr(x, "columns", []))
     if asked is None or (isinstance(asked, str) and asked == "from_dtype"):
@@ -130,14 +141,26 @@ def column(x: Any, position: int) -> np.ndarray:
 
 
 def _holds_categories(x: Any, position: int) -> bool:
-    """Tell whether a data frame's column is not of numbers; pandas' categories may look like some."""
-    kind = column(x, position).dtype.kind
-    if kind in "mM":
-        raise ValueError(
-            f"column {str(list(x.columns)[position])!r} holds times; turn them into numbers, such as days"
-            " since a date"
-        )
-    return kind not in "biuf" or (hasattr(x, "iloc") and str(x.iloc[:, position].dtype) == "category")
+    """Tell whether a data frame's column is not of numbers; pandas' categories may look like some.
+
+    One of objects may hold numbers all the same; one that holds times is left to `numbers`, which refuses it.
+    """
+    if hasattr(x, "iloc") and str(x.iloc[:, position].dtype) == "category":
+        return True
+    values = column(x, position)
+    if _holds_times(values):
+        return False
+    if values.dtype.kind != "O":
+        return values.dtype.kind not in "biuf"
+    cells = [cell for cell in values if cell is not None]
+    return not cells or not all(isinstance(cell, Number) and not isinstance(cell, bool) for cell in cells)
+
+
+def _holds_times(values: np.ndarray) -> bool:
+    """Tell whether a column holds dates or durations; those with a time zone are objects."""
+    if values.dtype.kind == "O":
+        return any(isinstance(cell, timedelta) or hasattr(cell, "year") for cell in values)
+    return values.dtype.kind in "mM"
 
 
 def texts(x: Any, position: int) -> list[str]:
@@ -155,18 +178,42 @@ def numbers(x: Any, positions: Sequence[int]) -> np.ndarray:
     """Return columns as finite float64, `(rows, len(positions))`.
 
     Raises:
-        ValueError: for a cell that is no number, or not finite, or beyond float32; it names row and column.
+        ValueError: for a cell that is no number, or not finite, or beyond float32, named by row and column;
+            for a column of a data frame that holds times.
     """
     if not positions:
         return np.empty((x.shape[0], 0))
     if hasattr(x, "columns"):
-        x = np.column_stack([column(x, i) for i in positions]), [str(list(x.columns)[i]) for i in positions]
-        x, names = x
+        names = [str(list(x.columns)[i]) for i in positions]
+        columns = [column(x, i) for i in positions]
+        for name, values in zip(names, columns, strict=True):
+            if _holds_times(values):
+                raise ValueError(
+                    f"column {name!r} holds times; turn them into numbers, such as days since a date"
+                )
+        cells = np.column_stack(columns)
     else:
-        x, names = np.asarray(x)[:, list(positions)], [str(i) for i in positions]
-    x = check_array(x, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=0)
-    refuse_non_finite("X", x, names)
-    return x
+        names, cells = [str(i) for i in positions], np.asarray(x)[:, list(positions)]
+    try:
+        found = check_array(cells, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=0)
+    except ValueError:
+        _refuse_text(cells, names)
+        raise
+    refuse_non_finite("X", found, names)
+    return found
+
+
+def _refuse_text(cells: np.ndarray, names: Sequence[str]) -> None:
+    """Raise a ValueError that names the first cell that is text and no number, if there is one."""
+    for (row, place), cell in np.ndenumerate(cells):
+        if isinstance(cell, str):
+            try:
+                float(cell)
+            except ValueError:
+                raise ValueError(
+                    f"could not convert string to float: {str(cell)!r} in row {row}, "
+                    f"column {names[place]!r}; categorical_features names columns of text"
+                ) from None
 
 
 def refuse_non_finite(name: str, values: np.ndarray, names: Sequence[str] | None = None) -> None:
@@ -196,4 +243,5 @@ def moments(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndar
     scaled = np.where(present, values / size, 0.0)
     mean = (share * scaled).sum(axis=0)
     std = np.sqrt((share * (scaled - mean) ** 2).sum(axis=0))
-    return mean * size, np.where(std > 1e-12, std * size, np.maximum(size, 1.0))
+    # What rounding leaves of a deviation of 0 is a few times 1e-16.
+    return mean * size, np.where(std > 1e-14, std * size, np.maximum(size, 1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -45,6 +46,9 @@ class DistributionRegressor(RegressorMixin):
             X: rows.
             q: a probability; or several, for a new first axis, as in
                 `low, high = model.predict_quantile(X, [0.1, 0.9])`.
+
+        Raises:
+            ValueError: for a probability outside [0, 1].
         """
         q = np.asarray(q, np.float64)
         levels = q if q.ndim == 0 else q[:, None]
@@ -66,19 +70,31 @@ class DistributionRegressor(RegressorMixin):
             ValueError: for another level.
             NotFittedError: for `conformal` without `calibrate`.
         """
-        if not 0 < level < 1:
+        if not (isinstance(level, Real) and 0 < level < 1):
             raise ValueError(f"level must lie between 0 and 1; received {level!r}")
         marginals = self._marginals(X)
         tail = np.full(len(marginals), (1 - level) / 2)
         if conformal:
-            check_is_fitted(self, "conformal_tails_")
+            without = "conformal intervals need `calibrate`, on rows that %(name)s was not fitted to"
+            check_is_fitted(self, "conformal_tails_", msg=without)
             tail = conformal_tail(self.conformal_tails_, level)
         ends = [(p.quantile(t), p.isf(t)) for p, t in zip(marginals, tail, strict=True)]
         low, high = (np.concatenate(side, axis=-1) for side in zip(*ends, strict=True))
         return self._shaped(low), self._shaped(high)
 
-    def sample(self, X: Any, n_samples: int = 1, random_state: int | None = None) -> np.ndarray:
-        """Draw from each row's distribution: `(n_samples, rows)`, or `(n_samples, rows, outputs)`."""
+    def sample(self, X: Any, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """Draw from each row's distribution: `(n_samples, rows)`, or `(n_samples, rows, outputs)`.
+
+        Args:
+            X: rows.
+            n_samples: draws of each, 0 or more.
+            random_state: a number, for the same draws every time; a `RandomState`, which goes on; or None.
+
+        Raises:
+            ValueError: for a negative number of draws.
+        """
+        if isinstance(random_state, np.random.RandomState):
+            random_state = int(random_state.randint(2**31 - 1))
         return self._shaped(self.predict_distribution(X).sample(n_samples, seed=random_state))
 
     def calibrate(self, X: Any, y: Any) -> Self:
@@ -115,6 +131,9 @@ class DistributionRegressor(RegressorMixin):
             y: their outcomes; NaN stands for an output that is not known, if `missing_targets` allows it.
             sample_weight: how much each row counts.
             y_upper: as in `fit`.
+
+        Raises:
+            ValueError: for bad data, as `fit`.
         """
         check_is_fitted(self)
         X = self._read(X, reset=False)

@@ -237,6 +237,12 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
     def _plan(self, X: Any, y: Any, sample_weight: Any = None, y_upper: Any = None) -> Plan:
         """Check the data, learn units and categories, and return what there is to train on."""
         self._validate_params()
+        units = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object))
+        if not len(units) or not all(isinstance(one, Integral) and int(one) > 0 for one in units):
+            raise ValueError(
+                "hidden_layer_sizes must hold a positive whole number for each layer, one at least; received "
+                f"{self.hidden_layer_sizes!r}"
+            )
         if y is None:
             raise ValueError("This MDNRegressor estimator requires y to be passed, but the target y is None.")
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
@@ -301,6 +307,9 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
         self._network = network
         if hasattr(self, "conformal_tails_"):
             del self.conformal_tails_  # they were of the last fit
+        for name in ("validation_loss_curve_", "validation_loss_"):
+            if hasattr(self, name):
+                delattr(self, name)  # of a last fit that stopped early
         self.loss_curve_ = history["member_likelihoods"]
         if best is not None:
             self.validation_loss_curve_ = history["val_member_likelihoods"]
@@ -343,7 +352,10 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
     @property
     def min_scale_(self) -> np.ndarray:
         """The floor of each output's scale, in its units."""
-        return np.array(self._targets.min_scale) * np.array(self._targets.std)
+        floor = np.array(self._targets.min_scale)
+        if self._settings["covariance_type"] == "spherical":  # one scale for all outputs
+            floor = np.full_like(floor, floor.max())
+        return floor * np.array(self._targets.std)
 
     @property
     def recording_step_(self) -> np.ndarray:
@@ -354,12 +366,13 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
     def _network_(self) -> keras.Model:
         """The Keras model, built again after copying, pickling and loading."""
         if getattr(self, "_network", None) is None:
-            self._network = self._build(0)
-            self._network.set_weights(self._weights)
+            network = self._build(0)
+            network.set_weights(self._weights)
+            self._network = network  # only now: another thread may be waiting for it
         return self._network
 
     def _check_structure(self) -> None:
-        for name in STRUCTURE:
+        for name in (*STRUCTURE, "min_scale"):
             old, new = self._settings[name], getattr(self, name)
             if not np.array_equal(old, new):
                 raise ValueError(f"warm_start goes on with the network of {name}={old!r}; received {new!r}")
@@ -417,7 +430,8 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
     def baseline_distributions(self, X: Any) -> dict[str, Distribution]:
         """Return what the training rows say without a network: one density for all, and a linear model.
 
-        `mixtura.report` scores the regressor beside them; see `mixtura.evaluation.Baselines`.
+        `mixtura.report` scores the regressor beside them; see `mixtura.evaluation.Baselines`. Every row of
+        positive weight counts the same; a censored target counts as its finite end or the middle.
         """
         return self._baselines.predict(self._encoded(X))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -78,6 +79,8 @@ def load(kind: type[Regressor], path: Path) -> Regressor:
     if path.is_dir():
         return _of_run(kind, path)
     try:
+        if path.is_file() and not is_zipfile(path):
+            raise ValueError("it is no npz archive")
         # Opened here, because NumPy leaves a damaged archive open.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -17,7 +17,9 @@ from mixtura.families.host import as_array
 from mixtura.families.mixture import table_of
 
 # Of the density for all rows: a component for so many rows, at most so many components, from so many rows.
-ROWS_PER_COMPONENT, MOST_COMPONENTS, ROWS_READ = 20, 10, 20_000
+ROWS_PER_COMPONENT, MOST_COMPONENTS, ROWS_READ = 20, 10, 5_000
+# With more outputs than this its components have no correlations, which would take minutes to find.
+FEW_OUTPUTS = 3
 # No scale of a baseline is below this share of the standard deviation of y.
 SMALLEST = 0.01
 # Penalties of the ridge regression, per row, in units of standardised columns.
@@ -97,7 +99,7 @@ def marginal(y: Any, step: float | Sequence[float] = 0.0, seed: int = 0) -> Dist
     Args:
         y: targets, `(rows,)` or `(rows, outputs)`, finite.
         step: their recording step, one for all outputs or one for each; 0 for none.
-        seed: of the start, and of the 20 000 rows that are read where there are more.
+        seed: of the start, and of the 5000 rows that are read where there are more.
     """
     from sklearn.mixture import GaussianMixture  # takes a second
 
@@ -113,8 +115,12 @@ def marginal(y: Any, step: float | Sequence[float] = 0.0, seed: int = 0) -> Dist
     if len(u) > 1:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # stopped early, the density is as good as it needs to be
-            found = GaussianMixture(count, reg_covar=SMALLEST**2, random_state=seed).fit(u)
+            kind = "full" if size <= FEW_OUTPUTS else "diag"
+            found = GaussianMixture(count, covariance_type=kind, reg_covar=SMALLEST**2, random_state=seed)
+            found.fit(u)
         weights, means, covariances = found.weights_, found.means_, found.covariances_
+        if size > FEW_OUTPUTS:
+            covariances = covariances[..., None] * np.eye(size)
     widened = covariances + np.diag(np.square(0.5 * np.broadcast_to(step, size) / std))
     log_sigma, coefficients = coefficients_of(np.linalg.cholesky(widened))
     component = Normal(size, "full" if size > 1 else "diagonal", scale="exp")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from mixtura.data.tables import recording_step
 from mixtura.evaluation.baselines import Baselines
@@ -75,6 +76,18 @@ def row_names(X: Any, rows: int) -> list[str] | None:
         return None
     names = [str(name) for name in index]
     return None if names == [str(row) for row in range(rows)] else names
+
+
+def predictor_of(model: Any, X: Any) -> tuple[Any, Any]:
+    """Return what predicts distributions in a fitted pipeline or search, and X as that takes it."""
+    while not hasattr(model, "predict_distribution"):
+        if hasattr(model, "best_estimator_"):
+            model = model.best_estimator_
+        elif isinstance(model, Pipeline):
+            model, X = model[-1], model[:-1].transform(X) if len(model) > 1 else X
+        else:
+            break
+    return model, X
 
 
 def predictions_of(model: Any, X: Any, rows: int, outputs: int) -> Distribution:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,7 @@ def report(
 
     Args:
         model: anything with a method `predict_distribution(X)` that returns a `Distribution` of batch shape
-            `(rows,)`, in the units of y.
+            `(rows,)`, in the units of y; a fitted pipeline that ends in it, or a search for it.
         X: the inputs, as the model takes them.
         y: what happened, `(rows,)` or `(rows, outputs)`.
         training: `(X, y)` that the baselines are fitted to; by default the model's own
@@ -177,7 +178,7 @@ def report(
     sharpness, JRSS B 69; Czado, C., Gneiting, T. & Held, L. (2009), Predictive model assessment for count
     data, Biometrics 65.
     """
-    if not (isinstance(level, float | int) and 0 < level < 1):
+    if not (isinstance(level, Real) and 0 < level < 1):
         raise ValueError(f"level must lie between 0 and 1; received {level!r}")
     values, labels = inputs.read_targets(y, names)
     rows, outputs = values.shape
@@ -190,10 +191,11 @@ def report(
             raise ValueError(f"y has {outputs} outputs and the training targets have {known.shape[1]}")
         if np.array_equal(known, values, equal_nan=True):
             notes.append("These are the training rows: what follows is no evidence on new ones.")
-    p = inputs.predictions_of(model, X, rows, outputs)
+    model, read = inputs.predictor_of(model, X)
+    p = inputs.predictions_of(model, read, rows, outputs)
     steps = inputs.steps_of(step, model, values, known)
     fitted = None if training is None or known is None else (training[0], known)
-    others, reason = inputs.baselines_of(model, X, rows, fitted, steps)
+    others, reason = inputs.baselines_of(model, read if fitted is None else X, rows, fitted, steps)
     predictions = {MODEL: p, **others}
     for d in range(outputs):
         if missing := int(np.isnan(values[:, d]).sum()):

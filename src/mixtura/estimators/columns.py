@@ -58,7 +58,8 @@ class Columns:
             if len(found) > MOST_CATEGORIES:
                 name = str(list(getattr(x, "columns", range(x.shape[1])))[position])
                 raise ValueError(
-                    f"column {name!r} has {len(found)} categories; at most {MOST_CATEGORIES} can be learned from"
+                    f"column {name!r} has {len(found)} categories; "
+                    f"at most {MOST_CATEGORIES} can be learned from"
                 )
         return cls(numeric, tuple(mean), tuple(std), tuple(categorical), levels)
 

@@ -332,6 +332,7 @@ def test_load_model_finds_nested_layers_and_leaves_several_sizes_uncompiled(tmp_
         np.testing.assert_array_equal(ops.convert_to_numpy(ours), ops.convert_to_numpy(reference))
 
 
+@pytest.mark.slow
 def test_our_files_load_in_a_new_process_without_custom_objects(tmp_path, fresh_python):
     model = network(mdn)
     compile_and_save(model, mdn.get_mixture_loss_func(2, 3), tmp_path / "model.keras")

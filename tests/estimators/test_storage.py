@@ -94,6 +94,7 @@ def test_a_write_that_fails_leaves_the_old_file(two, saved, monkeypatch):
     assert list(saved.parent.iterdir()) == [saved]
 
 
+@pytest.mark.slow
 def test_a_write_that_is_killed_leaves_the_old_file(saved, fresh_python):
     old = saved.read_bytes()
     printed = fresh_python(

@@ -92,6 +92,7 @@ def alone():
     return result(start())
 
 
+@pytest.mark.slow
 def test_two_devices_of_one_process_train_as_one(alone):
     two = result(start(devices=2))
     assert (alone["shards"], two["shards"]) == (1, 2)
@@ -119,6 +120,7 @@ def test_a_run_of_two_processes_goes_on_as_one(alone, tmp_path):
     assert_alike(alone, first)
 
 
+@pytest.mark.slow
 def test_a_model_from_outside_the_distribution_is_refused(fresh_python):
     code = """
 import mixtura as mx, keras, numpy as np

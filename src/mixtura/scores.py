@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.families import Affine, Distribution, Family, Mixture, Normal, host
+from mixtura.families import Distribution, Family, Mixture, Normal, host
+from mixtura.families.affine import without_units
 from mixtura.families.base import probabilities
 from mixtura.families.host import as_array
 from mixtura.families.quadrature import NODES, integrate
@@ -122,16 +123,10 @@ def crps(p: Distribution, y: Any, *, average: bool = True) -> Score:
 
 def is_mixture_of_normals(family: Family) -> bool:
     """Tell whether a family is a normal or a mixture of normals, in whatever units."""
-    family = _without_units(family)
+    family = without_units(family)
     if isinstance(family, Mixture):  # a mixture of mixtures is none: its components are not normal
-        family = _without_units(family.family)
+        family = without_units(family.family)
     return isinstance(family, Normal)
-
-
-def _without_units(family: Family) -> Family:
-    while isinstance(family, Affine):
-        family = family.family
-    return family
 
 
 def crps_of_normals(xp: Any, family: Family, params: Any, y: Any) -> Any:

@@ -25,7 +25,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[\d.,]*,[\d.,]*\d(?:[eE][+-]?\d+)?")
 _COMMA = "has a comma; numbers are written with a decimal point, as in 3.14"
 _INPUT = "every input must be a finite number"
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
-_LARGEST = float(np.finfo(np.float32).max)  # of what networks compute with
+FLOAT32_MAX = float(np.finfo(np.float32).max)  # the largest number that networks compute with
 
 Kind = Literal["numbers", "text"]
 
@@ -302,7 +302,7 @@ def _finite(table: Table, name: str, rule: str) -> np.ndarray:
     """Return a column as finite numbers, or name the first cell that is none and the rule it breaks."""
     cells = _cells(table, name)
     values = _numbers(cells)
-    bad = ~(np.abs(values) <= _LARGEST)
+    bad = ~(np.abs(values) <= FLOAT32_MAX)
     if bad.any():
         row = int(bad.argmax())
         if cells[row].lower() in _MISSING:
@@ -310,7 +310,7 @@ def _finite(table: Table, name: str, rule: str) -> np.ndarray:
         if _DECIMAL_COMMA.fullmatch(cells[row]):
             _refuse(table, name, row, _COMMA)
         if np.isfinite(values[row]):
-            _refuse(table, name, row, f"is too large; no number may exceed {_LARGEST:.2g}")
+            _refuse(table, name, row, f"is too large; no number may exceed {FLOAT32_MAX:.2g}")
         what = "is not a number" if np.isnan(values[row]) else "is not finite"
         _refuse(table, name, row, f"{what}; {rule}")
     return values

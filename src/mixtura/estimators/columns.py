@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array
 
+from mixtura.data.tables import FLOAT32_MAX
+
 # Each is a column of the matrix; what has more, an identifier say, tells nothing about new rows.
 MOST_CATEGORIES = 255
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ from mixtura.models import tabular_ensemble
 if TYPE_CHECKING:
     from mixtura.training import Run
 
-# The parameters of which the shapes of the weights depend.
-STRUCTURE = ("n_components", "covariance_type", "ensemble", "hidden_layer_sizes", "n_bins")
+# The parameters that a warm start must not change: the shapes of the weights, and how these are read.
+STRUCTURE = ("n_components", "covariance_type", "ensemble", "hidden_layer_sizes", "n_bins", "min_scale")
 
 # What `check_estimator(MDNRegressor(), expected_failed_checks=EXPECTED_FAILED_CHECKS)` may fail, and why.
 EXPECTED_FAILED_CHECKS = {
@@ -217,21 +217,7 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
                 covariance is "full".
             TypeError: for sparse matrices.
         """
-        return self._fit(X, y, sample_weight, y_upper)
-
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        y_upper: Any = None,
-        *,
-        run: Run | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
-    ) -> Self:
-        """Train, in a run folder if one is given."""
-        plan = self._plan(X, y, sample_weight, y_upper)
-        self._train(plan, run, callbacks)
+        self._train(self._plan(X, y, sample_weight, y_upper))
         return self
 
     def _plan(self, X: Any, y: Any, sample_weight: Any = None, y_upper: Any = None) -> Plan:
@@ -285,7 +271,10 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
         start = self._targets.standardised(values)
         return Plan(x[used], *(part[used] for part in (*bounds, start, weight)))
 
-    def _train(self, plan: Plan, run: Run | None, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    def _train(
+        self, plan: Plan, run: Run | None = None, callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> None:
+        """Train, in a run folder if one is given."""
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         network = self._build(seed)
         if self.verbose:
@@ -305,11 +294,9 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
             )
         self._weights = [keras.ops.convert_to_numpy(weight) for weight in network.weights]
         self._network = network
-        if hasattr(self, "conformal_tails_"):
-            del self.conformal_tails_  # they were of the last fit
-        for name in ("validation_loss_curve_", "validation_loss_"):
+        for name in ("conformal_tails_", "validation_loss_curve_", "validation_loss_"):
             if hasattr(self, name):
-                delattr(self, name)  # of a last fit that stopped early
+                delattr(self, name)  # of the last fit
         self.loss_curve_ = history["member_likelihoods"]
         if best is not None:
             self.validation_loss_curve_ = history["val_member_likelihoods"]
@@ -372,7 +359,7 @@ class MDNRegressor(DistributionRegressor, BaseEstimator):
         return self._network
 
     def _check_structure(self) -> None:
-        for name in (*STRUCTURE, "min_scale"):
+        for name in STRUCTURE:
             old, new = self._settings[name], getattr(self, name)
             if not np.array_equal(old, new):
                 raise ValueError(f"warm_start goes on with the network of {name}={old!r}; received {new!r}")

@@ -40,8 +40,9 @@ def predictions(output: Output) -> Figure:
     rank, ordered = np.arange(len(shown)), p[shown]
     # Two ends for every row, so that a single one is seen as well.
     steps = np.repeat(np.arange(len(shown) + 1) - 0.5, 2)[1:-1]
-    for level, shade in ((output.level, 0.22), (0.5, 0.4)):
-        low, high = (np.repeat(ends[:, 0], 2) for ends in ordered.interval(level))
+    outer = ordered.interval(output.level)
+    for level, interval, shade in ((output.level, outer, 0.22), (0.5, ordered.interval(0.5), 0.4)):
+        low, high = (np.repeat(ends[:, 0], 2) for ends in interval)
         right.fill_between(
             steps,
             low,
@@ -61,7 +62,7 @@ def predictions(output: Output) -> Figure:
         zorder=3,
     )
     # One row of enormous width would squeeze all others.
-    low, high = ordered.interval(output.level)
+    low, high = outer
     happened = output.y[shown]
     bottom = min(float(np.quantile(low, 0.01)), float(happened.min()))
     top = max(float(np.quantile(high, 0.99)), float(happened.max()))

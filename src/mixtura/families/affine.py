@@ -201,6 +201,13 @@ class Affine(Family):
         return self._stretch(self.family.covariances(params))
 
 
+def without_units(family: Family) -> Family:
+    """Return a family as it is inside every change of units."""
+    while isinstance(family, Affine):
+        family = family.family
+    return family
+
+
 def _numbers(name: str, value: float | Sequence[float], size: int) -> tuple[float, ...]:
     try:
         numbers = np.asarray(value, dtype=np.float64)

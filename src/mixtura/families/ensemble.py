@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.families.affine import Affine
+from mixtura.families.affine import Affine, without_units
 from mixtura.families.base import Family, a_family
 from mixtura.families.checks import positive_int
 from mixtura.families.distribution import Distribution
@@ -40,9 +40,7 @@ def ensemble_of(family: Family, num_members: int) -> Family:
 
 def num_components(family: Family) -> int:
     """Return the number of components of a mixture, in whatever units."""
-    while isinstance(family, Affine):
-        family = family.family
-    return family.num_components
+    return without_units(family).num_components
 
 
 def members_log_prob(xp: Any, joint: Any, num_members: int) -> Any:

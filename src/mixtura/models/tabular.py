@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from mixtura.families.affine import Affine
+from mixtura.families.affine import without_units
 from mixtura.families.base import Family
 from mixtura.layers import EnsembleDense, EnsembleMDN, PiecewiseLinear
 from mixtura.losses import EnsembleNegativeLogLikelihood
@@ -53,7 +53,7 @@ def tabular_ensemble(
         weight_decay: decoupled from the gradient, as in AdamW.
         seed: of the first weights, which are the same on every backend, and of dropout.
     """
-    inner = family.family if isinstance(family, Affine) else family
+    inner = without_units(family)
     inputs = keras.Input((width,))
     x = PiecewiseLinear(num_bins, numeric)(inputs) if num_bins and numeric else inputs
     for place, units in enumerate(hidden):

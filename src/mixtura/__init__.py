@@ -11,6 +11,7 @@ from mixtura.sampling import Sampler
 __version__ = "0.1.0"
 __all__ = [
     "MDN",
+    "MDNRNN",
     "Affine",
     "Bernoulli",
     "Categorical",
@@ -24,7 +25,9 @@ __all__ = [
     "NegativeLogLikelihood",
     "Normal",
     "Sampler",
+    "SequenceModel",
     "backend",
+    "generation",
     "lecture",
     "load",
     "metrics",
@@ -37,7 +40,7 @@ __all__ = [
 # Importing Keras takes seconds. The command `mixtura` imports what it needs once its arguments are read,
 # so that `--help` is instant; everyone else gets the classes now, registered with Keras for loading models.
 if TYPE_CHECKING or not backend.in_command():
-    from mixtura import lecture, metrics, scorers, scores, training
+    from mixtura import generation, lecture, metrics, scorers, scores, training
     from mixtura.estimators import MDNRegressor
     from mixtura.evaluation import report
     from mixtura.families import (
@@ -54,4 +57,5 @@ if TYPE_CHECKING or not backend.in_command():
     )
     from mixtura.layers import MDN
     from mixtura.losses import NegativeLogLikelihood
+    from mixtura.models import MDNRNN, SequenceModel
     from mixtura.training import load

@@ -70,6 +70,12 @@ class Affine(Family):
         return self.family.params_size
 
     @property
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shift and scale of each dimension of the events, `(event_size,)`."""
+        shift, scale = self.family.units
+        return np.array(self.shift) + np.array(self.scale) * shift, np.array(self.scale) * scale
+
+    @property
     def log_volume(self) -> float:
         """Sum of log scale: what the change of units adds to a negative log-likelihood, in nats."""
         return float(np.log(self.scale).sum())

@@ -90,6 +90,11 @@ class Family:
         """Build the family from `get_config`'s dictionary, families inside it included."""
         return cls(**{key: restored(value) for key, value in config.items()})
 
+    @property
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shift and scale of each dimension of the events, `(event_size,)`: an `Affine`'s, or 0 and 1."""
+        return np.zeros(self.event_size), np.ones(self.event_size)
+
     # ------------------------------------------------------------------ densities
 
     def __call__(self, params: Array) -> Distribution:

@@ -6,6 +6,7 @@ every backend, in float64, and need no compiling.
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate
 from numbers import Real
 from typing import Any
@@ -17,6 +18,7 @@ from keras import ops
 from mixtura.families import host
 from mixtura.families.seeds import check_seed, split_seed
 from mixtura.families.tables import rows_of
+from mixtura.sampling import PLAIN
 
 # Up to so many components a choice is written out term by term.
 FEW = 32
@@ -70,6 +72,44 @@ class TensorDraws:
         for k in range(1, count):
             picked = ops.where(chosen == k, table[..., k], picked)
         return picked
+
+
+class TapeDraws(TensorDraws):
+    """Draws made of numbers that are there already, for programs that draw in every turn of a loop.
+
+    Row r of a batch is drawn from row r of the tape alone, so it does not depend on the batch; and a family's
+    draws take the numbers in order, always as many (`numbers_of`).
+
+    Args:
+        tape: numbers uniform on [0, 1), in steps of 2^-24 or less, `(batch, count)`.
+    """
+
+    def __init__(self, tape: Any) -> None:
+        self._tape, self._taken = tape, 0
+
+    def split(self, count: int) -> list[TensorDraws]:
+        """Return this source so many times: each takes the next numbers."""
+        return [self] * count
+
+    def normal(self, shape: tuple[Any, ...], like: Any) -> Any:
+        """Return standard normal numbers, by the inverse of their distribution function."""
+        # The middle of a number's step of 2^-24, doubled and less one: erfinv is infinite at the ends.
+        centred = 2 * self.uniform(shape, like) - (1 - 2**-24)
+        return math.sqrt(2) * ops.erfinv(centred)
+
+    def uniform(self, shape: tuple[Any, ...], like: Any) -> Any:
+        """Return the next numbers of each row."""
+        count = math.prod(shape[1:])
+        numbers = self._tape[:, self._taken : self._taken + count]
+        self._taken += count
+        return ops.cast(ops.reshape(numbers, shape), like.dtype)
+
+
+def numbers_of(family: Any) -> int:
+    """Return how many numbers of a tape one draw from a family takes."""
+    counter = _Counter()
+    family._sample(host, np.zeros((1, family.params_size)), counter, PLAIN, ())
+    return counter.count
 
 
 class ArrayDraws:
@@ -127,6 +167,27 @@ class ArrayDraws:
         chosen = self.choose(draws, logits, temperature)[..., None, None]
         table = table.reshape(*[1] * len(draws), *table.shape)
         return np.take_along_axis(table, chosen, axis=-1)[..., 0]
+
+
+class _Counter(ArrayDraws):
+    """Counts the uniform numbers that a draw takes."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.count = 0
+
+    def split(self, count: int) -> list[ArrayDraws]:
+        return [self] * count
+
+    def normal(self, shape: tuple[int, ...], like: np.ndarray) -> np.ndarray:
+        self.count += math.prod(shape)
+        return np.zeros(shape)
+
+    uniform = normal
+
+    def choose(self, draws: tuple[int, ...], logits: np.ndarray, temperature: Any) -> np.ndarray:
+        self.count += math.prod(logits.shape[:-1])
+        return np.zeros((*draws, *logits.shape[:-1]), int)
 
 
 Draws = TensorDraws | ArrayDraws

@@ -66,6 +66,12 @@ class Independent(Family):
         """Whether events have a density in every dimension."""
         return self.family.is_continuous
 
+    @property
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shift and scale of each dimension of the events: those of each copy."""
+        shift, scale = self.family.units
+        return np.tile(shift, self.repeats), np.tile(scale, self.repeats)
+
     def _copies(self, xp: Any, values: Any) -> Any:
         """Give every copy its row: `(*batch, repeats * n)` to `(*batch, repeats, n)`."""
         shape = xp.shape(values)

@@ -96,6 +96,12 @@ class Joint(Family):
         return all(family.is_continuous for _, family in self._config)
 
     @property
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shift and scale of each dimension of the events: those of the parts."""
+        shifts, scales = zip(*(family.units for _, family in self._config), strict=True)
+        return np.concatenate(shifts), np.concatenate(scales)
+
+    @property
     def _one_dimension(self) -> str:
         return f"ask a part, such as p[{self.names[0]!r}]"
 

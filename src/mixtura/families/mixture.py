@@ -81,6 +81,11 @@ class Mixture(Family):
         """Whether events have a density in every dimension."""
         return self.family.is_continuous
 
+    @property
+    def units(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shift and scale of each dimension of the events: the components' own."""
+        return self.family.units
+
     # ------------------------------------------------------------------ layout
 
     def _table(self, xp: Any, params: Any) -> tuple[Any, Any]:

@@ -1,7 +1,17 @@
 """Layers: heads that turn features into a family's parameters, ensembles, and an embedding of numbers."""
 
+from mixtura.layers.cells import GRUCell, LSTMCell
 from mixtura.layers.ensemble import EnsembleDense, EnsembleMDN
 from mixtura.layers.mdn import MDN
 from mixtura.layers.piecewise import PiecewiseLinear
+from mixtura.layers.recurrent import RecurrentStack
 
-__all__ = ["MDN", "EnsembleDense", "EnsembleMDN", "PiecewiseLinear"]
+__all__ = [
+    "MDN",
+    "EnsembleDense",
+    "EnsembleMDN",
+    "GRUCell",
+    "LSTMCell",
+    "PiecewiseLinear",
+    "RecurrentStack",
+]

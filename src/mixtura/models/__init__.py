@@ -1,5 +1,7 @@
 """Models: architectures, ready to train."""
 
+from mixtura.models.mdn_rnn import MDNRNN
+from mixtura.models.sequence import SequenceModel
 from mixtura.models.tabular import tabular_ensemble
 
-__all__ = ["tabular_ensemble"]
+__all__ = ["MDNRNN", "SequenceModel", "tabular_ensemble"]

@@ -1,0 +1,150 @@
+"""The loop."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from mixtura.families.draws import TapeDraws
+from mixtura.generation.request import Plan
+from mixtura.generation.results import Carry
+from mixtura.sampling import Sampler, Samplers
+
+KEPT = 8  # programs that a model keeps
+
+
+def program(model: Any, plan: Plan) -> Callable[..., Any]:
+    """Return the loop, compiled for the backend; a model keeps those it was last used with."""
+    kept = vars(model).setdefault("_mixtura_generation", OrderedDict())
+    if plan not in kept:
+        kept[plan] = _compiled(model, plan)
+        while len(kept) > KEPT:
+            kept.popitem(last=False)
+    kept.move_to_end(plan)
+    return kept[plan]
+
+
+def _compiled(model: Any, plan: Plan) -> Callable[..., Any]:
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        return torch.no_grad()(lambda *arguments: _loop(model, plan, *arguments))
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(lambda *arguments: _loop(model, plan, *arguments), jit_compile=True)
+    import jax
+
+    holders = [model, *([plan.policy] if isinstance(plan.policy, keras.layers.Layer) else [])]
+    variables = [v for layer in holders for v in layer.variables]
+
+    @jax.jit
+    def run(values: list[Any], *arguments: Any) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            return _loop(model, plan, *arguments)
+
+    return lambda *arguments: run([variable.value for variable in variables], *arguments)
+
+
+def _loop(
+    model: Any,
+    plan: Plan,
+    carry: Carry | None,
+    tape: Any,
+    prompt: Any,
+    prompt_lengths: Any,
+    inputs: Any,
+    context: Any,
+    sampler: Any,
+    count: Any,
+    ends: Any,
+) -> tuple[Any, Any, Carry]:
+    """Run `count` steps, or until all sequences are done; return events (time first), lengths, carry."""
+    dtype = model.variable_dtype
+    tape, sampler = ops.convert_to_tensor(tape), ops.convert_to_tensor(sampler, dtype=dtype)
+    prompt_lengths, ends = (ops.convert_to_tensor(x, dtype="int32") for x in (prompt_lengths, ends))
+    count = ops.convert_to_tensor(count, dtype="int32")
+    prompt, inputs = (None if x is None else ops.convert_to_tensor(x) for x in (prompt, inputs))
+    if context is not None:
+        context = keras.tree.map_structure(ops.convert_to_tensor, context)
+    capacity, batch, _ = tape.shape
+    size = model.family.event_size
+    if carry is None:
+        carry = Carry(
+            event=ops.broadcast_to(ops.cast(model.start_event(), dtype), (batch, size)),
+            state=model.initial_state(batch, context),
+            memory=plan.stop.start(batch) if plan.stop else (),
+            ended=ops.zeros((batch,), dtype="bool"),
+        )
+    elif plan.stop and not keras.tree.flatten(carry.memory):
+        carry = carry._replace(memory=plan.stop.start(batch))
+    settings = _samplers(plan.names, sampler)
+
+    def one(t: Any, carry: Carry) -> tuple[Any, Carry, Any]:
+        """Return the event of step t, what the next one needs, and who was still going on."""
+        given = _row(inputs, t) if inputs is not None else None
+        if plan.policy is not None:
+            given = plan.policy(carry.event, carry.state)
+        x = model.embed(carry.event, given, context)
+        params, state = model.step(x, carry.state, context)
+        event = model.family._sample(ops, params, TapeDraws(_row(tape, t)), settings, ())
+        event = ops.cast(event, dtype)
+        if prompt is not None:
+            event = ops.where((t < prompt_lengths)[:, None], _row(prompt, t), event)
+        stopped, memory = model.stop(params, event, state, context), carry.memory
+        if plan.stop is not None:
+            rule, memory = plan.stop(event, state, memory)
+            stopped = rule if stopped is None else ops.logical_or(rule, stopped)
+        going = ops.logical_and(ops.logical_not(carry.ended), t < ends)
+        ended = carry.ended
+        if stopped is not None:
+            stopped = ops.logical_and(stopped, t >= prompt_lengths)
+            ended = ops.logical_or(ended, ops.logical_and(going, stopped))
+        after = Carry(event, state, memory, ended)
+        if stopped is not None or plan.is_uneven:
+            after = keras.tree.map_structure(lambda new, old: _where(going, new, old), after, carry)
+            event = _where(going, event, ops.zeros_like(event))
+        return event, after, going
+
+    template = keras.tree.flatten(carry)
+
+    def body(t: Any, lengths: Any, buffer: Any, *flat: Any) -> tuple[Any, ...]:
+        event, after, going = one(t, keras.tree.pack_sequence_as(carry, list(flat)))
+        buffer = ops.slice_update(buffer, (t, 0, 0), event[None])
+        return t + 1, lengths + ops.cast(going, "int32"), buffer, *keras.tree.flatten(after)
+
+    def cond(t: Any, lengths: Any, buffer: Any, *flat: Any) -> Any:
+        ended = keras.tree.pack_sequence_as(carry, list(flat)).ended
+        waiting = ops.any(ops.logical_and(ops.logical_not(ended), t < ends))
+        return ops.logical_and(t < count, waiting)
+
+    start = (
+        ops.zeros((), dtype="int32"),
+        ops.zeros((batch,), dtype="int32"),
+        ops.zeros((capacity, batch, size), dtype=dtype),
+    )
+    _, lengths, buffer, *flat = ops.while_loop(cond, body, (*start, *template))
+    return buffer, lengths, keras.tree.pack_sequence_as(carry, flat)
+
+
+def _row(table: Any, t: Any) -> Any:
+    """Return one step of what is laid out time first."""
+    zeros = [0] * (len(table.shape) - 1)
+    return ops.slice(table, [t, *zeros], [1, *table.shape[1:]])[0]
+
+
+def _where(condition: Any, new: Any, old: Any) -> Any:
+    """Return new rows where the condition holds, else old ones."""
+    rank = len(new.shape)
+    return ops.where(ops.reshape(condition, (-1, *[1] * (rank - 1))), new, old)
+
+
+def _samplers(names: tuple[str, ...] | None, numbers: Any) -> Samplers:
+    """Return samplers whose temperatures are tensors."""
+    each = [Sampler(*(numbers[row, place] for place in range(3))) for row in range(numbers.shape[0])]
+    return each[0] if names is None else dict(zip(names, each, strict=True))

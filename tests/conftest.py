@@ -1,6 +1,7 @@
 """What every test shares. Nothing here or below names a backend, except to differentiate on it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,9 @@ from keras import ops
 
 
 def pytest_configure(config):
+    # A shell's background jobs ignore Ctrl-C, which tests press and wait for.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Keras reads PyTorch's tensors through an `__array__` that NumPy 2 calls outdated.
     ignored = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
     config.addinivalue_line("filterwarnings", ignored)

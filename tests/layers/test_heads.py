@@ -30,6 +30,14 @@ HEADS = {
     "classifier": (mx.Categorical(4), 4),
 }
 every_head = pytest.mark.parametrize("name", HEADS)
+
+
+def heads(*quick, slow=tuple(HEADS)):
+    """Run the test on these heads, and on the others when there is time."""
+    others = [pytest.param(name, marks=pytest.mark.slow) for name in slow if name not in quick]
+    return pytest.mark.parametrize("name", [*quick, *others])
+
+
 ROWS = 128
 
 
@@ -58,7 +66,7 @@ def test_it_has_the_published_size(name):
     assert mx.MDN(family).compute_output_shape((None, 7)) == (None, size)
 
 
-@every_head
+@heads("lecture", "graves", "right supports", "classifier")
 def test_it_trains_saves_and_samples(name, tmp_path):
     family, _ = HEADS[name]
     model, (x, y) = network(family), simulated(family)
@@ -107,7 +115,7 @@ def under(policy, family):
         keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("name", ["lecture", "graves", "right supports", "world models", "classifier"])
+@heads("graves", slow=("lecture", "right supports", "world models", "classifier"))
 def test_sixteen_bits_round_the_features_only(name):
     family, _ = HEADS[name]
     x, y = simulated(family)
@@ -124,7 +132,7 @@ def test_sixteen_bits_round_the_features_only(name):
         assert loss_of(model) == pytest.approx(loss_of(plain), rel=5e-3)
 
 
-@pytest.mark.parametrize("name", ["laplace", "graves", "sketch-rnn", "right supports", "world models"])
+@heads("graves", "right supports", slow=("laplace", "sketch-rnn", "world models"))
 def test_extreme_activations_have_finite_gradients(name, gradient):
     family, size = HEADS[name]
     _, y = simulated(family)
@@ -136,7 +144,7 @@ def test_extreme_activations_have_finite_gradients(name, gradient):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("name", ["graves", "right supports", "world models"])
+@heads("right supports", slow=("graves", "world models"))
 def test_sixteen_bits_train_from_anywhere(name, policy):
     family, size = HEADS[name]
     model, (x, y) = under(policy, family), simulated(family)

@@ -86,7 +86,8 @@ def step_of(row, seed, epoch=0):
 
 PATHS = [
     pytest.param([], id="compiled", marks=pytest.mark.skipif(not JAX, reason="only JAX compiles epochs")),
-    pytest.param([Counter], id="by_keras"),
+    # Where both exist, finding the row is the same.
+    pytest.param([Counter], id="by_keras", marks=[pytest.mark.slow] * JAX),
 ]
 
 

@@ -295,7 +295,47 @@ SAME = {
 }
 
 
-@pytest.mark.parametrize("case", SAME.values(), ids=SAME)
+# Each compiles two programs or more; of these the others have the like, or most of it.
+LIKE_OTHERS = {
+    "dense",
+    "dropout",
+    "batch_normalisation",
+    "regularisation_losses",
+    "sample_weights",
+    "class_weights",
+    "masks_of_an_embedding",
+    "metrics",
+    "exponential_decay",
+    "clipnorm",
+    "clipvalue",
+    "ema",
+    "ema_overwriting",
+    "weight_decay",
+    "bfloat16",
+    "float16",
+    "partial_last_batch",
+    "batch_larger_than_the_data",
+    "integers",
+    "frozen_layer",
+    "validation_data",
+    "validation_weights",
+    "validation_freq",
+    "validation_batch_size",
+    "one_weight_for_several_outputs",
+    "a_weight_for_each_output",
+    "lists",
+    "own_train_step",
+    "learning_rate_scheduler",
+}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=name, marks=[pytest.mark.slow] * (name in LIKE_OTHERS))
+        for name, case in SAME.items()
+    ],
+)
 def test_gives_the_losses_and_weights_of_keras(case):
     make, data, options = (*case, None, None)[:3]
     check_same(make, data, **(options or {}))

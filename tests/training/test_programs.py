@@ -212,7 +212,15 @@ def test_a_second_model_compiles_nothing_and_learns_as_by_itself(traces):
 
 
 @pytest.mark.parametrize(
-    "name", ["activation_that_is_a_name", "frozen_weight", "weight_decay_of_some", "adapted_data"]
+    "name",
+    [
+        "frozen_weight",
+        "adapted_data",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("activation_that_is_a_name", "weight_decay_of_some")
+        ),
+    ],
 )
 def test_a_model_that_only_looks_like_another_learns_as_by_itself(name):
     first, second = OTHERS[name]

@@ -131,8 +131,7 @@ def check_history_file(training):
     assert columns == history
 
 
-QUICK = ["schedule", "averaged weights, swapped", "plateaus", "early stopping", "dropout"]
-QUICK += ["batch normalisation", "validation now and then"]
+QUICK = ["averaged weights, swapped", "early stopping", "dropout", "validation now and then"]
 
 
 @pytest.mark.parametrize(

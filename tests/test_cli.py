@@ -63,20 +63,21 @@ def test_doctor_names_the_backend_and_the_reason():
 def test_fit_and_predict_from_the_command_line(main, tmp_path, monkeypatch):
     data = tmp_path / "line.csv"
     data.write_text("x,y\n" + "".join(f"{i},{2 * i + i % 2}\n" for i in range(40)))
-    done = run("fit", data, "--target", "y", "--epochs", 3, "--ensemble", 2, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    code, out, err = main("fit", data, "--target", "y", "--epochs", 3, "--ensemble", 2)
+    assert code == 0, err
     for sentence in (
         "8 held-out rows",
         "3 epochs on 32 rows, of which each of 2 networks held some back to know when to stop.",
         "half the recording step 1",
         "The report is line-y/report.html; next: mixtura predict line-y NEW.csv",
     ):
-        assert sentence in done.stdout
+        assert sentence in out
     for predictor in ("this model", "no inputs", "linear"):
-        assert predictor in done.stdout
+        assert predictor in out
     assert (tmp_path / "line-y" / "model.keras").exists()
     assert (tmp_path / "line-y" / "report.html").exists()
-    monkeypatch.chdir(tmp_path)
     sentence = "mixtura: line-y exists; name another output or give --overwrite.\n"
     assert main("fit", data, "--target", "y") == (2, "", sentence)
     code, out, err = main("predict", "line-y", data, "--quantiles", "0.25", "0.75")

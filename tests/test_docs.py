@@ -24,7 +24,12 @@ def test_the_readmes_python_runs(capsys):
 
 
 @pytest.mark.parametrize(
-    "page", ["families.md", "negative-log-likelihood.md", "regression.md", "training.md"]
+    "page",
+    [
+        "families.md",
+        "negative-log-likelihood.md",
+        *(pytest.param(page, marks=pytest.mark.slow) for page in ("regression.md", "training.md")),
+    ],
 )
 def test_the_python_of_a_page_prints_what_the_page_says(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

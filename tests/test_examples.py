@@ -10,7 +10,7 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "examples" / "lecture"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
 # Each is a process of its own; these are like the others.
-LIKE_OTHERS = {"mdn_network", "mdn_without_the_layer", "mse_network"}
+LIKE_OTHERS = {"mdn_network", "mdn_without_the_layer", "mixture_of_normals", "mse_network"}
 
 
 def test_the_lectures_scripts_are_here():

@@ -33,7 +33,10 @@ def outputs(size, count, rows=6, seed=0):
 # ------------------------------------------------------------------ the loss
 
 
-@pytest.mark.parametrize(("size", "count"), SIZES)
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [*SIZES[:3], SIZES[-1], *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in SIZES[3:-1])],
+)
 def test_loss_is_scipys_mean_negative_log_density_and_theirs(size, count, gradient):
     y_pred, y, (mus, sigmas, logits) = outputs(size, count, rows=12)
     by_component = stats.norm.logpdf(y[:, None], mus.astype(float), sigmas).sum(axis=-1)
@@ -272,7 +275,7 @@ def compile_and_save(model, loss, path):
     model.save(path)
 
 
-@pytest.mark.parametrize("time", [False, True])
+@pytest.mark.parametrize("time", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("module", [theirs, mdn], ids=["theirs", "ours"])
 def test_load_model_needs_only_the_path(module, time, tmp_path):
     x, y = points(time)
@@ -372,6 +375,7 @@ def test_load_model_says_what_is_wrong_with_a_file(tmp_path):
         mdn.load_model(tmp_path / "missing.keras")
 
 
+@pytest.mark.slow
 def test_a_performers_model_of_2024_keeps_its_weights():
     """Its file is Keras 2's, so the network is rebuilt; what it computes is checked with plain NumPy."""
     if not IMPSY.exists():

@@ -11,8 +11,17 @@ import pytest
 
 MODULES = ["test_mdn", "test_mdn_math", "test_model_builder_def"]
 
-# They train, or build recurrent networks: seconds each.
+# They train, build recurrent networks or compile what others compile in another size: a second or more each.
 SLOW = {
+    "test_mdn-test_build_mdn",
+    "test_mdn-test_loss_function_decreases_with_closer_predictions",
+    "test_mdn-test_loss_function_runs",
+    "test_mdn-test_multidimensional_output",
+    "test_mdn_math-test_2d_output",
+    "test_mdn_math-test_5d_output",
+    "test_mdn_math-test_identical_components_equal_single",
+    "test_mdn_math-test_predict_split_sample_roundtrip",
+    "test_model_builder_def-test_mdn_builder_function",
     "test_mdn-test_mdn_builder_function",
     "test_mdn-test_mdrnn_inference_model",
     "test_mdn-test_mdrnn_training_model",

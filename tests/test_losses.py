@@ -128,7 +128,7 @@ PADDED = {
     mx.Joint(place=mx.LogitNormal(2), dt=mx.LogNormal(1), pen=mx.Categorical(3), end=mx.Bernoulli()): 0.0,
     mx.Independent(mx.Mixture(mx.LogitNormal(1), 2), 2): 0.0,
 }
-padded = pytest.mark.parametrize(("family", "padding"), PADDED.items(), ids=repr)
+LIKE_OTHERS = (mx.Mixture, mx.Independent)
 
 
 def sequences(family, padding):
@@ -141,7 +141,13 @@ def sequences(family, padding):
     return x, y, valid
 
 
-@padded
+@pytest.mark.parametrize(
+    ("family", "padding"),
+    [
+        pytest.param(*item, id=repr(item[0]), marks=[pytest.mark.slow] * isinstance(item[0], LIKE_OTHERS))
+        for item in PADDED.items()
+    ],
+)
 def test_padding_does_not_change_a_training_step(family, padding):
     x, y, valid = sequences(family, padding)
 
@@ -156,7 +162,9 @@ def test_padding_does_not_change_a_training_step(family, padding):
         np.testing.assert_allclose(masked, plain, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("family", list(PADDED)[2:4], ids=repr)
+@pytest.mark.parametrize(
+    "family", [list(PADDED)[2], pytest.param(list(PADDED)[3], marks=pytest.mark.slow)], ids=repr
+)
 def test_weights_of_zero_hide_it_too(family):
     _, y, valid = sequences(family, padding=0.0)
     params = np.random.default_rng(1).normal(size=(2, 3, family.params_size)).astype("float32")

@@ -74,6 +74,7 @@ def test_only_ratios_of_weights_count(one, small, rows):
     np.testing.assert_allclose(model.predict(X), one.predict(X), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_weights_shift_the_balance_of_a_mixture(small):
     rng = np.random.default_rng(0)
     side = np.arange(60) % 2

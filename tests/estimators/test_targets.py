@@ -137,7 +137,7 @@ def missing(rows):
     return Y
 
 
-@pytest.mark.parametrize("covariance", ["full", "diag"])
+@pytest.mark.parametrize("covariance", ["full", pytest.param("diag", marks=pytest.mark.slow)])
 def test_missing_targets_count_by_the_others_likelihood(covariance, small, rows, missing):
     X, Y = rows
     model = small(covariance_type=covariance, missing_targets="marginalize").fit(X, missing)
@@ -204,7 +204,7 @@ def line():
     return x[:, None], x + 0.2 * rng.normal(size=250)
 
 
-@pytest.mark.parametrize("kind", ["right", "left"])
+@pytest.mark.parametrize("kind", ["right", pytest.param("left", marks=pytest.mark.slow)])
 def test_a_line_is_found_beyond_where_it_is_censored(kind, line):
     X, y = line
     lower, upper = censored(kind, y)

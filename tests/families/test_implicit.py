@@ -81,7 +81,7 @@ def test_a_mixture_among_a_joints_parts_keeps_its_gradient(gradient):
     np.testing.assert_allclose(slope[:, 1:], truth, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("power", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("leaf", [mx.Normal(1), mx.Laplace(1)], ids=repr)
 def test_gradients_of_expectations_are_not_biased(leaf, power, gradient):
     """The mean over many samples of the gradient of y ** power is that of its expectation."""

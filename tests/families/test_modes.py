@@ -40,7 +40,7 @@ def line(p, points):
 @pytest.mark.parametrize(
     "leaf", [*LINES, mx.Mixture(mx.Normal(1), 2), mx.Affine(mx.LogNormal(1), -3.0, 0.1)], ids=repr
 )
-@pytest.mark.parametrize("count", [2, 6, 40])
+@pytest.mark.parametrize("count", [2, 6, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_mode_beats_a_fine_line(leaf, count):
     family = mx.Mixture(leaf, count)
     p = family(random_rows(family, 20, spread=1.0))

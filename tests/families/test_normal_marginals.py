@@ -71,7 +71,7 @@ def test_mixtures_and_other_units_are_marginals_too(size):
         assert p[row].log_prob(lower=lower, upper=upper) == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_where_nothing_is_missing_it_is_the_density_with_its_gradient(size, slopes):
     family = mx.Mixture(mx.Normal(size, "full", min_scale=0.01), 2)
     params, y = draw_rows(family)

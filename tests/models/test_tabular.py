@@ -60,6 +60,7 @@ def test_it_starts_near_the_targets_distribution():
     assert after < before - 0.5
 
 
+@pytest.mark.slow
 def test_one_output_of_many_bins_bends_where_the_data_are():
     """A step that a straight line cannot follow is learned by one hidden layer's worth of bins."""
     x = np.linspace(-1, 1, 64, dtype="float32")[:, None]

@@ -61,6 +61,7 @@ def step(model, x=X, y=Y):
     return [new - old for new, old in zip(model.get_weights(), before, strict=True)]
 
 
+@pytest.mark.slow
 def test_wide_limits_change_nothing():
     for one, other in zip(step(network(1e6, 1e6)), step(network()), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
@@ -76,6 +77,7 @@ def test_a_training_step_moves_the_bias_by_the_sum_of_clipped_derivatives():
     assert 0 < np.abs(inside).max() < 0.01 * np.abs(step(network())[0]).max()
 
 
+@pytest.mark.slow
 def test_masks_pass():
     padded, targets = X.copy(), Y.copy()
     padded[:, 3:], targets[:, 3:] = 0.0, 99.0

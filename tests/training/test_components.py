@@ -110,7 +110,7 @@ def test_padding_does_not_count(how):
     if how == "both":
         given = {"mask": valid > 0, "sample_weight": np.arange(1.0, 7)}
     family = mx.Mixture(mx.Normal(1), 2)
-    model = network(family, HEALTHY, (None, 2), [layers.LSTM(3, return_sequences=True)])
+    model = network(family, HEALTHY, (None, 2), [layers.SimpleRNN(3, return_sequences=True)])
     plain = ComponentUsage(x, y[..., 0])
     fit(model, plain, x, y, epochs=1)
     np.testing.assert_allclose(plain.shares["mixture"], [0.6, 0.4], atol=0.01)

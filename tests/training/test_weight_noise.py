@@ -56,7 +56,10 @@ def conjugate_posterior(rows, weights, slopes):
     return mean, precision**-0.5, center, variance
 
 
-@pytest.mark.parametrize(("rows", "batch_size"), [(64, 8), (64, 64), (1024, 32)])
+@pytest.mark.parametrize(
+    ("rows", "batch_size"),
+    [(64, 8), *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in [(64, 64), (1024, 32)])],
+)
 def test_it_finds_the_conjugate_posterior_of_linear_regression(rows, batch_size):
     x, y, weights, slopes = orthogonal_regression(rows)
     # One long epoch, shuffled here: the batches of an epoch have each row once, in another order every time.
@@ -224,6 +227,7 @@ def test_it_is_saved_with_the_model(tmp_path):
 # With other things of Keras.
 
 
+@pytest.mark.slow
 def test_schedules_and_callbacks_reach_the_inner_rate():
     model = network(noisy(keras.optimizers.Adam(0.01)))
     halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
@@ -232,6 +236,7 @@ def test_schedules_and_callbacks_reach_the_inner_rate():
     assert float(model.optimizer.optimizer.learning_rate) == pytest.approx(0.0025)
 
 
+@pytest.mark.slow
 def test_an_embedding_and_a_constraint():
     keras.utils.set_random_seed(0)
     head = layers.Dense(1, kernel_constraint="non_neg")

@@ -120,6 +120,7 @@ def test_columns_that_are_not_there_are_refused(asked):
         categorical_columns(np.zeros((2, 3)), asked)
 
 
+@pytest.mark.slow
 def test_a_regressor_of_categories_alone(small):
     x = RNG.integers(0, 3, size=60)
     y = 2.0 * x + 0.1 * RNG.normal(size=60)

@@ -56,6 +56,7 @@ def test_calibration_is_kept(two, rows, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_parameters_of_numpy_and_a_generator_are_taken(rows, small, tmp_path):
     X, Y = rows
     model = small(

@@ -147,6 +147,7 @@ def test_the_time_step_is_named(path, undefined):
     assert said.endswith("row 6 alone causes it: the log density of Normal() is nan at time step 3.")
 
 
+@pytest.mark.slow
 def test_the_place_in_a_sequence_is_named(path):
     y = planted(RNG.normal(size=(20, 5, 2)).astype("float32"), (6, 3, 1))
     said = failure(network(JOINT, (5, 2)), x=RNG.normal(size=(20, 5, 2)), y=y, **path)
@@ -171,6 +172,7 @@ def test_a_huge_learning_rate_is_found_to_be_the_whole_batch(path):
     assert "epoch 1, step 2: row" in failure(model, **path)
 
 
+@pytest.mark.slow
 def test_the_row_is_found_behind_noise(path):
     said = failure(network(), y=planted(Y, (11, 1)), noise=DataNoise(0.1, 0.1), **path)
     assert f"step {step_of(11, 3)}: y[11, 1] is nan, in part 'b'." in said

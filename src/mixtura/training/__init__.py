@@ -9,7 +9,9 @@ from mixtura.training.members import KeepBestMembers
 from mixtura.training.noise import DataNoise
 from mixtura.training.predicting import predict
 from mixtura.training.progress import EpochProgress, progress_bar
+from mixtura.training.ragged import Ragged
 from mixtura.training.run import Run, load
+from mixtura.training.stateful import Stateful
 from mixtura.training.tensorboard import TensorBoard
 from mixtura.training.weight_noise import AdaptiveWeightNoise
 
@@ -21,7 +23,9 @@ __all__ = [
     "DataNoise",
     "EpochProgress",
     "KeepBestMembers",
+    "Ragged",
     "Run",
+    "Stateful",
     "TensorBoard",
     "fit",
     "graves_rmsprop",

@@ -104,14 +104,18 @@ def weighted(data: tuple[Any, ...], class_weight: Mapping[int, float]) -> tuple[
 
 def size(data: Any) -> int:
     """Return the number of bytes."""
-    return sum(leaf.nbytes for leaf in keras.tree.flatten(data) if leaf is not None)
+    return sum(leaf.nbytes for leaf in _leaves(data))
 
 
 def fingerprint(data: Any) -> str:
     """Return a text that other data do not have."""
     digest = hashlib.blake2b(digest_size=8)
-    for leaf in keras.tree.flatten(data):
-        if leaf is not None:
-            digest.update(f"{leaf.dtype} {leaf.shape}".encode())
-            digest.update(np.ascontiguousarray(leaf).data)
+    for leaf in _leaves(data):
+        digest.update(f"{leaf.dtype} {leaf.shape}".encode())
+        digest.update(np.ascontiguousarray(leaf).data)
     return digest.hexdigest()
+
+
+def _leaves(data: Any) -> list[np.ndarray]:
+    """Return the arrays in data, in the parts of a `Ragged` too."""
+    return [leaf for leaf in keras.tree.flatten(getattr(data, "parts", data)) if leaf is not None]

@@ -96,10 +96,12 @@ def evaluation(
     """Return what evaluates a built model on validation data: compiled for arrays, else Keras."""
     if data is None:
         return None
+    if isinstance(data, Batches) and fits_on_device(data):
+        return CompiledEvaluation(model, data)
     parts = data if isinstance(data, tuple | list) else (data,)
     read = arrays.read(*parts) if steps is None and len(parts) > 1 else None
     if read is not None and fits_on_device(read):
-        return CompiledEvaluation(model, read, batch_size or 32)
+        return CompiledEvaluation(model, Batches(read, batch_size or 32, shuffle=False))
     x, y, weight = (*parts, None, None)[:3]
     from keras.src.backend.jax.trainer import JAXEpochIterator
 
@@ -124,12 +126,12 @@ def evaluation(
 
 
 class CompiledEpoch:
-    """One epoch of training on arrays as one call of a compiled program."""
+    """One epoch of training on arrays: one call of a compiled program for each of `Batches.segments`."""
 
     def __init__(self, model: keras.Model, batches: Batches) -> None:
         self._model, self._batches = model, batches
         self._program = programs(model, batches.noise).train
-        self._placed = place(batches.data)
+        self._placed = place(batches.parts)
         self._groups = groups_of(model)
         self._no_metrics = _reset(model)
         self._has_own_step = not _is_keras(model.train_step)
@@ -138,23 +140,30 @@ class CompiledEpoch:
         """Train for one epoch and return its logs."""
         self._batches.start(epoch)
         state = (*_values(self._groups[:3]), self._no_metrics)
-        state, *result = self._program(
-            self._model, state, self._placed, *self._batches.split(), self._batches.key
-        )
-        logs, is_finite = jax.device_get(result)
-        if not is_finite:
+        logs, finite = {}, []
+        key = self._batches.key
+        for part, first, whole, rest in self._batches.segments():
+            data = self._placed[part]
+            state, logs, is_finite = self._program(self._model, state, data, first, whole, rest, key)
+            finite.append(is_finite)
+        logs, finite = jax.device_get((logs, finite))
+        if not all(finite):
             raise diverged(self._model, epoch, self._batches)
         _assign(self._groups, state)
         return dict(self._model._get_metrics_result_or_logs(logs)) if self._has_own_step else logs
 
 
 class CompiledEvaluation:
-    """Evaluates a built model on arrays by one call of a compiled program, as `keras.Model.evaluate` does."""
+    """Evaluates a built model by a call of a compiled program for each part of the data.
 
-    def __init__(self, model: keras.Model, data: tuple[Any, ...], batch_size: int) -> None:
+    The result is that of `keras.Model.evaluate`.
+    """
+
+    def __init__(self, model: keras.Model, batches: Batches) -> None:
         self._model, self._program = model, programs(model, None).test
-        self._placed = place(data)
-        self._batches = Batches(data, batch_size).split()
+        self._segments = [
+            (part, 0, *batches.split(number)) for number, part in enumerate(place(batches.parts))
+        ]
         weights, others, _, metrics = groups_of(model)
         self._groups = (weights, others, metrics)
         self._no_metrics = _reset(model)
@@ -164,7 +173,8 @@ class CompiledEvaluation:
         """Return the logs."""
         callbacks.on_test_begin()
         state = (*_values(self._groups[:2]), self._no_metrics)
-        state, logs = self._program(self._model, state, self._placed, *self._batches, None)
+        for segment in self._segments:
+            state, logs = self._program(self._model, state, *segment, None)
         _assign(self._groups[1:], state[1:])
         logs = jax.device_get(logs)
         if self._has_own_step:

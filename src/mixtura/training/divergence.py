@@ -30,7 +30,7 @@ def diverged(model: keras.Model, epoch: int, batches: Batches) -> TrainingError:
         for step in range(len(batches)):
             before = state.snapshot(model)
             if not _train(model, batches[step]):
-                return error(epoch, step, _cause(model, before, batches[step], batches.where(step)))
+                return error(epoch, step, _cause(model, before, batches, step))
     finally:
         state.restore(model, good)
     return error(epoch, None, "it did not happen again when the epoch was repeated")
@@ -49,7 +49,8 @@ def _train(model: keras.Model, data: tuple[Any, ...]) -> bool:
     return bool(np.isfinite(logs["loss"])) and state.is_finite(model)
 
 
-def _cause(model: keras.Model, before: list[np.ndarray], data: tuple[Any, ...], rows: np.ndarray) -> str:
+def _cause(model: keras.Model, before: list[np.ndarray], batches: Batches, step: int) -> str:
+    data, rows = batches[step], batches.where(step)
     for name, part in zip(("x", "y", "sample_weight"), data, strict=False):
         for leaf in keras.tree.flatten(part):
             if leaf is not None and not np.isfinite(leaf).all():
@@ -61,7 +62,7 @@ def _cause(model: keras.Model, before: list[np.ndarray], data: tuple[Any, ...], 
         single = arrays.take(data, slice(number, number + 1))
         if not _train(model, single):
             state.restore(model, before)
-            return f"row {row} alone causes it" + _part(model, single)
+            return f"{batches.name(row)} alone causes it" + _part(model, single)
     return "no row alone causes it, its whole batch does; a lower learning rate or clipnorm may help"
 
 

@@ -15,6 +15,7 @@ from mixtura.training import arrays, state
 from mixtura.training.batches import Batches
 from mixtura.training.interrupt import StopAfterEpoch
 from mixtura.training.noise import DataNoise
+from mixtura.training.ragged import Ragged
 from mixtura.training.resuming import Resume
 from mixtura.training.watch import Watch
 
@@ -67,7 +68,8 @@ def fit(
 
     Args:
         model: compiled.
-        x: this and all arguments up to `validation_freq` are those of `keras.Model.fit`.
+        x: this and all arguments up to `validation_freq` are those of `keras.Model.fit`. `x` and
+            `validation_data` may also be a `Ragged`, which has targets, weights and the batch size in it.
         y: see there.
         batch_size: see there.
         epochs: see there.
@@ -97,7 +99,8 @@ def fit(
             arrays, the row and the part of the family. The model has the weights of the epoch's start (their
             averages, where the optimizer keeps some), and so has the run's `model.keras`. Also if the run's
             folder can no longer be written.
-        ValueError: if `seed`, `noise` or `run` is given with data that are not arrays.
+        ValueError: if `seed`, `noise` or `run` is given with data that are not arrays, or with a `Ragged`
+            what it has in it.
         InputError: if the run's checkpoint does not belong to this model, these data or these callbacks.
 
     Example:
@@ -111,7 +114,21 @@ def fit(
         ['loss']
     """
     is_simple = steps_per_epoch is None and isinstance(shuffle, bool)
-    data = arrays.read(x, y, sample_weight) if is_simple else None
+    data: Any = arrays.read(x, y, sample_weight) if is_simple else None
+    if isinstance(x, Ragged):
+        others = {
+            "y": y,
+            "batch_size": None if batch_size == x.batch_size else batch_size,
+            "validation_split": validation_split or None,
+            "class_weight": class_weight,
+            "sample_weight": sample_weight,
+            "steps_per_epoch": steps_per_epoch,
+        }
+        _check_ragged(model, x, others)
+        data, batch_size, shuffle = x, x.batch_size, bool(shuffle) and not x.is_ordered
+    if isinstance(validation_data, Ragged):
+        validation_data.check(model)
+        validation_data = Batches(validation_data, validation_data.batch_size, shuffle=False)
     is_seeded = seed is not None or noise is not None or run is not None
     if data is None and is_seeded:
         raise ValueError("seed, noise and run are for arrays; other data bring their own batches")
@@ -130,7 +147,7 @@ def fit(
         "validation_steps": validation_steps,
     }
     with StopAfterEpoch() as interrupt:
-        if data is None or not (can_compile or is_seeded):
+        if data is None or not (can_compile or is_seeded or isinstance(data, Ragged)):
             return model.fit(
                 x,
                 y,
@@ -175,6 +192,13 @@ def fit(
     return history
 
 
+def _check_ragged(model: keras.Model, x: Ragged, others: dict[str, Any]) -> None:
+    """Refuse what a `Ragged` has in it, and events of other dimensions than the model's."""
+    if given := [name for name, value in others.items() if value is not None]:
+        raise ValueError(f"a Ragged has targets, weights and batches in it; leave out {', '.join(given)}")
+    x.check(model)
+
+
 def _train(
     model: keras.Model,
     batches: Batches,
@@ -186,6 +210,7 @@ def _train(
     """Train on arrays, by compiled epochs or by Keras."""
     if not can_compile:
         callbacks = [Watch(batches), *callbacks]
+        batches.rewind()  # TensorFlow reads off the first two which axes have one length
         return model.fit(batches, shuffle=False, callbacks=callbacks, **loop, **validation)
     from mixtura.training import compiled  # JAX only
 

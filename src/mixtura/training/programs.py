@@ -33,14 +33,19 @@ class Program:
     def __init__(self, function: Callable[..., Any], out_shardings: Any = None) -> None:
         self._compiled = jax.jit(function, static_argnums=0, out_shardings=out_shardings)
 
-    def __call__(self, model: keras.Model, state: Any, data: Any, whole: Any, rest: Any, key: Any) -> Any:
-        """Go through the whole batches, then through the rest; return the new state, the logs and more."""
-        like, first = _Like(model), 0
+    def __call__(
+        self, model: keras.Model, state: Any, data: Any, first: int, whole: Any, rest: Any, key: Any
+    ) -> Any:
+        """Go through the whole batches, then through the rest; return the new state, the logs and more.
+
+        The first batch has the number `first`.
+        """
+        like = _Like(model)
         if len(whole) == 1 and len(rest):
             # Not in one program: XLA unrolls a loop of one turn and fuses the two steps, which rounds
             # otherwise than one after the other.
-            state, *_ = self._compiled(like, state, data, 0, whole, rest[:0], key)
-            whole, first = whole[:0], 1
+            state, *_ = self._compiled(like, state, data, first, whole, rest[:0], key)
+            whole, first = whole[:0], first + 1
         return self._compiled(like, state, data, first, whole, rest, key)
 
 

@@ -1,0 +1,96 @@
+"""Truncated backpropagation through time: a recurrent state carried from one batch to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import keras
+from keras import ops
+
+from mixtura.families.checks import positive_int
+
+
+@keras.saving.register_keras_serializable(package="mixtura")
+class Stateful(keras.Model):
+    """A sequence model whose state goes on from batch to batch while it trains, for long sequences.
+
+    Row b of a batch goes on where row b of the batch before ended, unless it is `fresh`. Gradients end where
+    the batch begins: truncated backpropagation through time (Williams & Peng 1990). Train it on
+    `Ragged.streams` of the same batch size. The weights are those of the wrapped model, which is the one to
+    use afterwards.
+
+    Outside of training, every row begins with the initial state.
+
+    Args:
+        model: a `SequenceModel`.
+        batch_size: the number of lanes.
+        **kwargs: the arguments of every Keras model.
+
+    Shapes: takes the dictionary of `SequenceModel.call` with `fresh`, `(batch,)`; returns what it returns.
+
+    Raises:
+        ValueError: if `batch_size` is not positive.
+
+    Example:
+        stateful = Stateful(model, batch_size=8)
+        stateful.compile("adam", loss=mx.NegativeLogLikelihood(model.family))
+        fit(stateful, Ragged.streams(sequences, 100, start=model.start_event(), batch_size=8), epochs=20)
+    """
+
+    def __init__(self, model: keras.Model, batch_size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.batch_size = positive_int("batch_size", batch_size)
+
+    @property
+    def family(self) -> Any:
+        """What the parameters of one step mean."""
+        return self.model.family
+
+    def build(self, input_shape: Mapping[str, Any]) -> None:
+        """Create the carried state."""
+        self.carried = [
+            self.add_weight(tuple(part.shape), "zeros", part.dtype, trainable=False, name=f"carried_{number}")
+            for number, part in enumerate(keras.tree.flatten(self._initial(input_shape)))
+        ]
+        self.built = True
+
+    def _initial(self, shapes: Mapping[str, Any]) -> Any:
+        shape = shapes.get("context")
+        context = None if shape is None else ops.zeros((self.batch_size, *shape[1:]))
+        return self.model.initial_state(self.batch_size, context)
+
+    def call(self, data: Mapping[str, Any], training: bool = False) -> Any:
+        """Return the parameters of every step, and carry the state on while training."""
+        given = dict(data)
+        fresh = given.pop("fresh")
+        # One row alone is none of the lanes.
+        if not training or fresh.shape[0] not in (None, self.batch_size):
+            return self.model.call(given, training=training)
+        start = self.model.initial_state(self.batch_size, given.get("context"))
+        parts = [
+            ops.where(ops.reshape(fresh, (-1, *[1] * (len(old.shape) - 1))), new, ops.convert_to_tensor(old))
+            for new, old in zip(keras.tree.flatten(start), self.carried, strict=True)
+        ]
+        given["state"] = keras.tree.pack_sequence_as(start, parts)
+        params, state = self.model.unroll(**given, training=training)
+        for variable, value in zip(self.carried, keras.tree.flatten(state), strict=True):
+            variable.assign(ops.stop_gradient(value))
+        return params
+
+    def compute_output_shape(self, input_shape: Mapping[str, Any]) -> Any:
+        """Return the output's shape."""
+        return self.model.compute_output_shape(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        model = keras.saving.serialize_keras_object(self.model)
+        model.pop("compile_config", None)  # this model trains, the other's optimizer does not
+        return {**super().get_config(), "model": model, "batch_size": self.batch_size}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """Build the model from `get_config`'s dictionary."""
+        inner = keras.saving.deserialize_keras_object(config["model"], custom_objects=custom_objects)
+        return cls(**{**config, "model": inner})

@@ -3,7 +3,9 @@
 Import it before Keras: it picks the backend (see `mixtura.backend`).
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from mixtura import backend
 from mixtura.sampling import Sampler
@@ -59,3 +61,14 @@ if TYPE_CHECKING or not backend.in_command():
     from mixtura.losses import NegativeLogLikelihood
     from mixtura.models import MDNRNN, SequenceModel
     from mixtura.training import load
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import what a user's own file asks of `mixtura` while a command runs."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if find_spec(f"{__name__}.{name}"):
+            return import_module(f"{__name__}.{name}")
+        rooms = ("estimators", "evaluation", "families", "layers", "losses", "models", "training")
+        modules = (import_module(f"{__name__}.{room}") for room in rooms)
+        return next(getattr(module, name) for module in modules if hasattr(module, name))

@@ -20,6 +20,7 @@ from mixtura.errors import InputError, TrainingError
 from mixtura.files import check_output
 
 if TYPE_CHECKING:
+    from mixtura.evaluation.sequences import SequenceScores
     from mixtura.systems.tables import Fit
 
 app = App(
@@ -226,6 +227,139 @@ def predict(
         print(f"mixtura: column {column!r}: not seen in training, read as none: {shown}", file=sys.stderr)
     if out:
         print(f"Wrote {out}.")
+
+
+@app.command
+def train(
+    system: str,
+    /,
+    *,
+    data: Path | None = None,
+    out: Path | None = None,
+    preset: str = "small",
+    epochs: PositiveInt | None = None,
+    seed: NonNegativeInt = 0,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> None:
+    """Train a system on sequences, score it on held-out ones, and leave a run folder.
+
+    Ctrl-C stops after the current epoch; the run can then be used, and continued with --resume, as it can
+    after a crash.
+
+    Args:
+        system: moves, characters or signals, or a Python file with a system of your own.
+        data: a file of what it learns from; by default the system's own below the folder MIXTURA_DATA, or
+            what it generates.
+        out: the run folder to make; by default named after the system and the preset.
+        preset: paper (the published sizes), small (good within minutes) or tiny (seconds).
+        epochs: in place of the preset's.
+        seed: of the split, the weights, the batches and the samples.
+        overwrite: replace the run in the folder.
+        resume: go on with the run in the folder, if there is one.
+    """
+    _cache_compiled_programs()
+    from mixtura.systems import runs
+    from mixtura.systems.registry import find
+
+    found = find(system)
+    out = out or Path(f"{found.name}-{preset}")
+    result = runs.train(
+        found, data, out, preset=preset, epochs=epochs, seed=seed, overwrite=overwrite, resume=resume
+    )
+    print(f"{result.params} parameters, {result.epochs} epochs.")
+    Console().print(_sequence_table(result.scores, f"{found.name}: {result.held_out} sequences"))
+    for name, value in result.numbers.items():
+        if isinstance(value, int | float | str):
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            print(f"{name.replace('_', ' ')}: {shown}")
+    print(f"Figures are in {out}/figures; next: mixtura generate {out} --out FILE")
+
+
+@app.command
+def generate(
+    run: Path,
+    /,
+    *,
+    out: Path,
+    count: PositiveInt = 1,
+    steps: PositiveInt | None = None,
+    seed: NonNegativeInt | None = None,
+    temperature: float | None = None,
+    overwrite: bool = False,
+    system: str | None = None,
+) -> None:
+    """Draw sequences from a run and write them to a file, whose ending picks the format.
+
+    Args:
+        run: the folder that `mixtura train` left.
+        out: the file to write.
+        count: how many sequences.
+        steps: of each; by default the system's own number.
+        seed: of the draws; by default fresh ones each time.
+        temperature: 1 draws from the model itself; lower is neater, higher is wilder.
+        overwrite: replace the output if it exists.
+        system: the Python file of the run's system, if it is your own.
+    """
+    if temperature is not None and not 0 <= temperature < float("inf"):
+        raise InputError(f"The temperature must be a finite number, 0 or more; received {temperature}.")
+    _cache_compiled_programs()
+    from mixtura.systems import runs
+    from mixtura.systems.registry import find
+
+    sequences = runs.generate(
+        run,
+        out,
+        count=count,
+        steps=steps,
+        seed=seed,
+        temperature=temperature,
+        overwrite=overwrite,
+        system=find(system) if system else None,
+    )
+    print(f"Wrote {len(sequences)} sequences of {len(sequences.data)} steps in all to {out}.")
+
+
+@app.command
+def evaluate(run: Path, /, *, data: Path, json: bool = False, system: str | None = None) -> None:
+    """Score a run on the sequences of a file: negative log-likelihoods in the data's units.
+
+    Every step is predicted from all before it. Values recorded in steps are scored with noise of one step
+    (dequantised), averaged over 8 seeded draws.
+
+    Args:
+        run: the folder that `mixtura train` left.
+        data: a file of sequences: npz, CSV, or another format of the run's system.
+        json: print one JSON object instead of a table.
+        system: the Python file of the run's system, if it is your own.
+    """
+    _cache_compiled_programs()
+    from mixtura.systems import runs
+    from mixtura.systems.registry import find
+
+    scores = runs.evaluate(run, data, system=find(system) if system else None)
+    if json:
+        from json import dumps
+
+        print(dumps(scores.to_dict()))
+    else:
+        Console().print(_sequence_table(scores, data.name))
+
+
+def _sequence_table(scores: SequenceScores, title: str) -> Table:
+    found = scores.to_dict()
+    table = Table(title=escape(f"{title}: {found['sequences']} sequences, {found['steps']} steps"))
+    table.add_column("")
+    table.add_column("nats", justify="right")
+    table.add_row("NLL per step", f"{found['nll_per_step']:.4f}")
+    if found["standard_error"] is not None:
+        table.add_row("  its standard error", f"{found['standard_error']:.4f}")
+    if len(found["nll_per_part"]) > 1:
+        for name, value in found["nll_per_part"].items():
+            table.add_row(f"  of {escape(name)}", f"{value:.4f}")
+    table.add_row("NLL per sequence", f"{found['nll_per_sequence']:.2f}")
+    table.add_row("NLL per step of the values as recorded", f"{found['raw_nll_per_step']:.4f}")
+    return table
 
 
 @app.command

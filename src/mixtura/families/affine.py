@@ -76,6 +76,11 @@ class Affine(Family):
         return np.array(self.shift) + np.array(self.scale) * shift, np.array(self.scale) * scale
 
     @property
+    def floors(self) -> np.ndarray:
+        """The floor of each dimension's scale, in its units, `(event_size,)`."""
+        return self.family.floors * np.array(self.scale)
+
+    @property
     def log_volume(self) -> float:
         """Sum of log scale: what the change of units adds to a negative log-likelihood, in nats."""
         return float(np.log(self.scale).sum())
@@ -97,6 +102,9 @@ class Affine(Family):
     def _stretch(self, covariance: Any) -> Any:
         _, scale = self._units(covariance)
         return scale[:, None] * covariance * scale
+
+    def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
+        return self.family._relocated(xp, params, by, parts)
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return self.family._log_prob(xp, params, self._inward(y)) - self.log_volume

@@ -95,6 +95,27 @@ class Family:
         """Shift and scale of each dimension of the events, `(event_size,)`: an `Affine`'s, or 0 and 1."""
         return np.zeros(self.event_size), np.ones(self.event_size)
 
+    @property
+    def floors(self) -> np.ndarray:
+        """What `min_scale` bounds the scale of each dimension by, in the events' units, `(event_size,)`."""
+        return np.broadcast_to(dict(self._config).get("min_scale", 0.0), (self.event_size,))
+
+    @property
+    def continuous(self) -> np.ndarray:
+        """Which dimensions of an event have a density, not probabilities, `(event_size,)` of booleans."""
+        return np.full(self.event_size, self.is_continuous)
+
+    def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
+        """Return the parameters of the distribution moved by so many of its units, `(*batch, event_size)`.
+
+        Args:
+            xp: see the class.
+            params: raw activations, `(*batch, params_size)`.
+            by: how far, in the units that `units` says.
+            parts: names of a Joint's parts to move; True for all that have a density.
+        """
+        raise self._cannot("location to move", "Normal or Laplace, or a Mixture of them")
+
     # ------------------------------------------------------------------ densities
 
     def __call__(self, params: Array) -> Distribution:

@@ -72,6 +72,16 @@ class Independent(Family):
         shift, scale = self.family.units
         return np.tile(shift, self.repeats), np.tile(scale, self.repeats)
 
+    @property
+    def continuous(self) -> np.ndarray:
+        """Which dimensions of an event have a density: those of each copy."""
+        return np.tile(self.family.continuous, self.repeats)
+
+    @property
+    def floors(self) -> np.ndarray:
+        """The floor of each dimension's scale: those of each copy."""
+        return np.tile(self.family.floors, self.repeats)
+
     def _copies(self, xp: Any, values: Any) -> Any:
         """Give every copy its row: `(*batch, repeats * n)` to `(*batch, repeats, n)`."""
         shape = xp.shape(values)
@@ -80,6 +90,10 @@ class Independent(Family):
     def _joined(self, xp: Any, values: Any) -> Any:
         """Put the copies' rows side by side again."""
         return xp.reshape(values, (*xp.shape(values)[:-2], self.event_size))
+
+    def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
+        moved = self.family._relocated(xp, self._copies(xp, params), self._copies(xp, by), parts)
+        return xp.reshape(moved, xp.shape(params))
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return xp.sum(self.family._log_prob(xp, self._copies(xp, params), self._copies(xp, y)), axis=-1)

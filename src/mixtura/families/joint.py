@@ -102,6 +102,16 @@ class Joint(Family):
         return np.concatenate(shifts), np.concatenate(scales)
 
     @property
+    def continuous(self) -> np.ndarray:
+        """Which dimensions of an event have a density: those of the parts."""
+        return np.concatenate([family.continuous for _, family in self._config])
+
+    @property
+    def floors(self) -> np.ndarray:
+        """The floor of each dimension's scale: those of the parts."""
+        return np.concatenate([family.floors for _, family in self._config])
+
+    @property
     def _one_dimension(self) -> str:
         return f"ask a part, such as p[{self.names[0]!r}]"
 
@@ -128,6 +138,15 @@ class Joint(Family):
         family = self[name]
         [place] = [place for other, _, place, _ in self._slices() if other == name]
         return family, params[..., place]
+
+    def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
+        moved = []
+        for name, family, place, events in self._slices():
+            own = params[..., place]
+            if name in parts if parts is not True else family.is_continuous:
+                own = family._relocated(xp, own, by[..., events])
+            moved.append(own)
+        return xp.concatenate(moved, axis=-1)
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return sum(

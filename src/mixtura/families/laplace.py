@@ -16,6 +16,7 @@ from mixtura.families.draws import Draws
 from mixtura.families.fitting import Events, units
 from mixtura.families.scale import SCALE_ACTIVATIONS, ScaleActivation, activation_of, log_scale
 from mixtura.families.special import LARGEST_Z, bounded, log1mexp, log_zero
+from mixtura.families.tables import move_first_rows
 from mixtura.sampling import Samplers, for_one
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class Laplace(Family):
         """Return locations and log scales, `(*batch, D)` each."""
         size = self.event_size
         return params[..., :size], log_scale(xp, params[..., size:], self.scale, self.min_scale)
+
+    def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
+        return move_first_rows(xp, params, by, params.shape[-1] // self.params_size)
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         location, log_b = self._split(xp, params)

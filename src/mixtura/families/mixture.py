@@ -86,6 +86,16 @@ class Mixture(Family):
         """Shift and scale of each dimension of the events: the components' own."""
         return self.family.units
 
+    @property
+    def continuous(self) -> np.ndarray:
+        """Which dimensions of an event have a density: the components' own."""
+        return self.family.continuous
+
+    @property
+    def floors(self) -> np.ndarray:
+        """The floor of each dimension's scale: the components' own."""
+        return self.family.floors
+
     # ------------------------------------------------------------------ layout
 
     def _table(self, xp: Any, params: Any) -> tuple[Any, Any]:
@@ -124,6 +134,10 @@ class Mixture(Family):
         return Mixture(components.family, self.num_components)(
             table_of(logits, np.broadcast_to(components.params, shape))
         )
+
+    def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
+        logits, table = cut(xp, params, [self.num_components])
+        return xp.concatenate([logits, self.family._relocated(xp, table, by, parts)], axis=-1)
 
     # ------------------------------------------------------------------ densities
 

@@ -24,7 +24,7 @@ from mixtura.families.scale import (
     smallest_scale,
 )
 from mixtura.families.special import HALF_LOG_2PI, LARGEST_Z, bounded, log_ndtr_interval, softplus
-from mixtura.families.tables import add_rows, cut, rows_of
+from mixtura.families.tables import add_rows, cut, move_first_rows, rows_of
 from mixtura.sampling import Samplers, for_one
 
 if TYPE_CHECKING:
@@ -134,6 +134,9 @@ class Normal(Family):
     def _floor(self, columns: int = 1) -> Any:
         """Return the floor of all scales, or those of a flat table of scales."""
         return np.repeat(self.min_scale, columns) if isinstance(self.min_scale, tuple) else self.min_scale
+
+    def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
+        return move_first_rows(xp, params, by, params.shape[-1] // self.params_size)
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return self._log_probs(xp, params, y)[..., 0]

@@ -45,3 +45,10 @@ def add_rows(xp: Any, table: Any, count: int) -> Any:
         odd += rest
         table, count = first + second, count // 2
     return sum(odd, table)
+
+
+def move_first_rows(xp: Any, table: Any, by: Any, columns: int) -> Any:
+    """Add `by`, `(*batch, rows)`, to the first rows of a table of so many columns: each row its number."""
+    by = xp.repeat(by, columns, axis=-1) if columns > 1 else by
+    first, rest = cut(xp, table, [by.shape[-1]])
+    return xp.concatenate([first + by, rest], axis=-1)

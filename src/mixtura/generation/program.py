@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import keras
 from keras import ops
 
+from mixtura.compiling import compiled
 from mixtura.families.draws import TapeDraws
-from mixtura.generation.request import Plan
+from mixtura.generation.request import Names, Plan
 from mixtura.generation.results import Carry
 from mixtura.sampling import Sampler, Samplers
 
@@ -21,34 +23,15 @@ def program(model: Any, plan: Plan) -> Callable[..., Any]:
     """Return the loop, compiled for the backend; a model keeps those it was last used with."""
     kept = vars(model).setdefault("_mixtura_generation", OrderedDict())
     if plan not in kept:
-        kept[plan] = _compiled(model, plan)
+        policy = [plan.policy] if isinstance(plan.policy, keras.layers.Layer) else []
+        for layer in (model, *policy):
+            if not layer.built:  # its weights would be made for one program alone
+                raise ValueError(f"{layer.name} has no weights yet; call it once before it is to draw")
+        kept[plan] = compiled(partial(_loop, model, plan), model, *policy)
         while len(kept) > KEPT:
             kept.popitem(last=False)
     kept.move_to_end(plan)
     return kept[plan]
-
-
-def _compiled(model: Any, plan: Plan) -> Callable[..., Any]:
-    backend = keras.backend.backend()
-    if backend == "torch":
-        import torch
-
-        return torch.no_grad()(lambda *arguments: _loop(model, plan, *arguments))
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(lambda *arguments: _loop(model, plan, *arguments), jit_compile=True)
-    import jax
-
-    holders = [model, *([plan.policy] if isinstance(plan.policy, keras.layers.Layer) else [])]
-    variables = [v for layer in holders for v in layer.variables]
-
-    @jax.jit
-    def run(values: list[Any], *arguments: Any) -> Any:
-        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-            return _loop(model, plan, *arguments)
-
-    return lambda *arguments: run([variable.value for variable in variables], *arguments)
 
 
 def _loop(
@@ -83,7 +66,7 @@ def _loop(
         )
     elif plan.stop and not keras.tree.flatten(carry.memory):
         carry = carry._replace(memory=plan.stop.start(batch))
-    settings = _samplers(plan.names, sampler)
+    settings = _samplers(plan.names, iter(range(sampler.shape[0])), sampler)
 
     def one(t: Any, carry: Carry) -> tuple[Any, Carry, Any]:
         """Return the event of step t, what the next one needs, and who was still going on."""
@@ -144,7 +127,9 @@ def _where(condition: Any, new: Any, old: Any) -> Any:
     return ops.where(ops.reshape(condition, (-1, *[1] * (rank - 1))), new, old)
 
 
-def _samplers(names: tuple[str, ...] | None, numbers: Any) -> Samplers:
-    """Return samplers whose temperatures are tensors."""
-    each = [Sampler(*(numbers[row, place] for place in range(3))) for row in range(numbers.shape[0])]
-    return each[0] if names is None else dict(zip(names, each, strict=True))
+def _samplers(names: Names, rows: Iterator[int], numbers: Any) -> Samplers:
+    """Return samplers whose temperatures are tensors, put together as their names say."""
+    if names is not None:
+        return {name: _samplers(inner, rows, numbers) for name, inner in names}
+    row = next(rows)
+    return Sampler(*(numbers[row, place] for place in range(3)))

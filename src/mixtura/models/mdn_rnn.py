@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
+import numpy as np
+from keras import ops
 
-from mixtura.families.base import Family
+from mixtura.families import Family, Joint, host
 from mixtura.layers.recurrent import CellType, RecurrentStack
 from mixtura.models.sequence import SequenceModel
 
@@ -31,12 +33,15 @@ class MDNRNN(SequenceModel):
         recurrent_dropout: see there.
         inputs_size: the size of what enters at every step beside the event, such as actions.
         context_size: the size of what is fixed for a sequence, such as a class.
+        relative: whether locations are predicted as distances from the previous event: the network's means
+            plus that event. Or the names of a Joint's parts that are. It suits what moves little in a step.
         seed: of dropout's masks.
         **kwargs: the arguments of every Keras model.
 
     Raises:
         TypeError: if `family` is not a family.
-        ValueError: as `RecurrentStack`; for a negative size.
+        ValueError: as `RecurrentStack`; for a negative size, or `relative` for what is no part of the family.
+        NotImplementedError: for `relative` where a part has no location to move.
 
     Example:
         >>> import mixtura as mx
@@ -58,6 +63,7 @@ class MDNRNN(SequenceModel):
         recurrent_dropout: float = 0.0,
         inputs_size: int = 0,
         context_size: int = 0,
+        relative: bool | Sequence[str] = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -77,10 +83,29 @@ class MDNRNN(SequenceModel):
             _size("inputs_size", inputs_size),
             _size("context_size", context_size),
         )
+        self.relative = relative if isinstance(relative, bool) else tuple(relative)
+        _check_relative(family, self.relative)
         stack.build((None, family.event_size + self.inputs_size + self.context_size))
         self.rnn.build((None, None, stack.features))
         self.head.build((None, stack.output_size))
         self.built = True
+
+    def embed(self, event: Any, inputs: Any = None, context: Any = None) -> Any:
+        """Return event, inputs and context side by side, or raise a ValueError where a size is another."""
+        expected = (("inputs", inputs, self.inputs_size), ("context", context, self.context_size))
+        for name, value, size in expected:
+            received = 0 if value is None else value.shape[-1]
+            if received != size:
+                raise ValueError(f"{name} must be of size {size}; received {received or 'none'}")
+        return super().embed(event, inputs, context)
+
+    def read(self, features: Any, x: Any) -> Any:
+        """Return the parameters, locations moved by the previous event where they are relative to it."""
+        params = super().read(features, x)
+        if not self.relative:
+            return params
+        last = ops.cast(x[..., : self.family.event_size], params.dtype)  # in the family's units, see `embed`
+        return self.family._relocated(ops, params, last, self.relative)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -92,6 +117,7 @@ class MDNRNN(SequenceModel):
             **stack,
             "inputs_size": self.inputs_size,
             "context_size": self.context_size,
+            "relative": self.relative,
         }
 
     @classmethod
@@ -104,3 +130,13 @@ def _size(name: str, value: Any) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 0:
         raise ValueError(f"{name} must be an integer, 0 or more; received {value!r}")
     return value.__index__()
+
+
+def _check_relative(family: Family, relative: bool | tuple[str, ...]) -> None:
+    """Raise where a family cannot be moved, or has no such parts."""
+    names = family.names if isinstance(family, Joint) else ()
+    if not isinstance(relative, bool) and (unknown := [name for name in relative if name not in names]):
+        known = f"the parts are {', '.join(names)}" if names else f"{family!r} has no parts"
+        raise ValueError(f"relative names the part {unknown[0]!r}; {known}")
+    if relative:
+        family._relocated(host, np.zeros(family.params_size), np.zeros(family.event_size), relative)

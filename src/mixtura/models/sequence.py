@@ -89,7 +89,11 @@ class SequenceModel(keras.Model):
     def step(self, x: Any, state: Any, context: Any = None) -> tuple[Any, Any]:
         """Return the parameters of the next event, `(batch, params_size)`, and the state after this step."""
         features, state = self.cell(x, state)
-        return self.head(features), state
+        return self.read(features, x), state
+
+    def read(self, features: Any, x: Any) -> Any:
+        """Return the parameters from the cell's output and the input of the same steps."""
+        return self.head(features)
 
     def stop(self, params: Any, event: Any, state: Any, context: Any = None) -> Any:
         """Return which sequences end with this event, `(batch,)` of booleans; None if none ever does.
@@ -144,11 +148,11 @@ class SequenceModel(keras.Model):
         before = ops.cast(before, events.dtype)
         previous = ops.concatenate([before[:, None], events[:, :-1]], axis=1)
         x = self.embed(previous, inputs, context)
-        if training and hasattr(self.cell, "with_dropout"):
-            x = self.cell.with_dropout(x)
         state = self.initial_state(batch, context) if state is None else state
-        features, *after = self.rnn(x, initial_state=keras.tree.flatten(state))
-        return self.head(features), keras.tree.pack_sequence_as(state, after)
+        has_dropout = training and hasattr(self.cell, "with_dropout")
+        seen = self.cell.with_dropout(x) if has_dropout else x
+        features, *after = self.rnn(seen, initial_state=keras.tree.flatten(state))
+        return self.read(features, x), keras.tree.pack_sequence_as(state, after)
 
     def compute_output_shape(self, input_shape: Any, *_: Any, **__: Any) -> Any:
         """Return the output's shape."""

@@ -1,0 +1,230 @@
+"""Training a system, and using what training left: the commands `train`, `generate` and `evaluate`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+from mixtura.data.sequences import Sequences, require
+from mixtura.drawing import loss_curves, new_figure, save_figure
+from mixtura.errors import InputError
+from mixtura.evaluation.sequences import SequenceScores
+from mixtura.files import check_output
+from mixtura.models import SequenceModel
+from mixtura.systems.registry import find
+from mixtura.systems.system import Preset, System
+from mixtura.training import EpochProgress, Run, Stateful, fit, load, progress_bar
+
+
+class Trained(NamedTuple):
+    """What training found.
+
+    Attributes:
+        scores: on held-out sequences.
+        held_out: which these were: "test" or "validation".
+        numbers: the system's own.
+        params: how many weights the network has.
+        epochs: of training, the ones before a resumption included.
+    """
+
+    scores: SequenceScores
+    held_out: str
+    numbers: Mapping[str, Any]
+    params: int
+    epochs: int
+
+
+def train(
+    system: System,
+    data: Path | None,
+    out: Path,
+    *,
+    preset: str = "small",
+    epochs: int | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> Trained:
+    """Train a system and leave a run folder: the model, its history, figures and `report.json`.
+
+    Args:
+        system: which.
+        data: a file of what it learns from; by default `MIXTURA_DATA` is searched for the system's own.
+        out: the run folder to make.
+        preset: the name of one of the system's presets.
+        epochs: in place of the preset's.
+        seed: of the split, the weights, the batches and the samples.
+        overwrite: replace the run in `out` if there is one.
+        resume: go on with the run in `out`; its settings must be these.
+
+    Raises:
+        InputError: for a mistake in the input, before training and with nothing written.
+        TrainingError: if the loss becomes infinite or NaN, or the folder can no longer be written.
+    """
+    settings = _preset(system, preset)
+    settings = settings if epochs is None else replace(settings, epochs=epochs)
+    data = _located(system, data)
+    if not resume:
+        check_output(out, overwrite)
+    corpus = system.corpus(data, settings, seed)
+    for part in (corpus.training, corpus.validation):
+        require(part)
+    keras.utils.set_random_seed(seed)
+    model = system.build(settings, corpus, seed)
+    training, validation = (
+        system.rows(model, settings, part) for part in (corpus.training, corpus.validation)
+    )
+    trainer = system.trainer(model, settings)
+    batches = sum(len(events) for _, events, _ in training.parts) // training.batch_size
+    system.compile(trainer, settings, settings.epochs * batches)
+    step = [float(one) for one in (corpus.step or corpus.training.recording_step())]
+    config = {
+        "system": system.name,
+        "mixtura": version("mixtura"),
+        "preset": preset,
+        "settings": asdict(settings),
+        "data": data.name if data else None,
+        "data_sha256": _digest(data) if data else None,
+        "seed": seed,
+        "recording_step": step,
+        "facts": dict(corpus.facts),
+    }
+    run = Run.begin(out, config, overwrite=overwrite, resume=resume)
+    patience = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
+    with progress_bar() as progress:
+        history = fit(
+            trainer,
+            training,
+            validation_data=validation,
+            epochs=settings.epochs,
+            verbose=0,
+            callbacks=[EpochProgress(progress, system.name), patience],
+            seed=seed,
+            run=run,
+        ).history
+    held_out = "validation" if corpus.test is None else "test"
+    scores = system.score(model, corpus.test or corpus.validation, step)
+    numbers = system.report(model, corpus, run.path / "figures", seed)
+    _draw_losses(history, scores, held_out, run.figure("loss"))
+    result = Trained(scores, held_out, numbers, model.count_params(), len(history["loss"]))
+    about = {"params": result.params, "epochs": result.epochs, "held_out": held_out}
+    run.write("report.json", {"scores": scores.to_dict(), **about, system.name: dict(numbers)})
+    return result
+
+
+def generate(
+    run: Path,
+    out: Path,
+    *,
+    count: int = 1,
+    steps: int | None = None,
+    seed: int | None = None,
+    temperature: float | None = None,
+    overwrite: bool = False,
+    system: System | None = None,
+) -> Sequences:
+    """Draw sequences from a run and write them; the output's ending picks the format.
+
+    Args:
+        run: the folder that training left.
+        out: the file to write.
+        count: how many sequences.
+        steps: of each; by default the system's own number.
+        seed: of the draws; None for fresh ones.
+        temperature: as in `mixtura.generation.generate`.
+        overwrite: replace the output if it exists.
+        system: of the run, where it is not one of Mixtura's.
+
+    Raises:
+        InputError: if the folder is no run of a system, the ending is unknown, or the output exists.
+    """
+    check_output(out, overwrite)
+    system, model, config = opened(run, system)
+    settings = {"seed": seed} | ({} if temperature is None else {"temperature": temperature})
+    drawn = system.generate(model, config["facts"], count, steps, **settings)
+    sequences = Sequences.of([drawn[row] for row in range(len(drawn))])
+    system.write(out, sequences, config["facts"])
+    return sequences
+
+
+def evaluate(run: Path, data: Path, *, system: System | None = None) -> SequenceScores:
+    """Score a run on the sequences of a file, in the data's units.
+
+    Args:
+        run: the folder that training left.
+        data: the file.
+        system: of the run, where it is not one of Mixtura's.
+
+    Raises:
+        InputError: if the folder is no run of a system, or the file does not hold its kind of sequences.
+    """
+    system, model, config = opened(run, system)
+    sequences = system.read(data, config["facts"])
+    require(sequences, model.family.event_size)
+    return system.score(model, sequences, config["recording_step"])
+
+
+def opened(run: Path, system: System | None = None) -> tuple[System, SequenceModel, dict[str, Any]]:
+    """Return the system, the model and the configuration of a run folder.
+
+    Raises:
+        InputError: if the folder is no run, or one of another system or of none.
+    """
+    if not run.is_dir():
+        raise InputError(f"{run} is not a folder; expected one that `mixtura train` left.")
+    config = Run(run).config
+    name = config.get("system")
+    if name == "tables":
+        raise InputError(f"{run} is a run of `mixtura fit`; expected one that `mixtura train` left.")
+    if system is None:
+        system = find(str(name), run)
+    elif system.name != name:
+        raise InputError(f"{run} is a run of the system {name!r}; received the system {system.name!r}.")
+    model = load(run)
+    model = model.model if isinstance(model, Stateful) else model
+    if not isinstance(model, SequenceModel):
+        raise InputError(f"{run} holds a {type(model).__name__}; expected a sequence model.")
+    return system, model, config
+
+
+def _preset(system: System, name: str) -> Preset:
+    if name not in system.presets:
+        known = ", ".join(system.presets)
+        raise InputError(f"{system.name} has no preset {name!r}; expected one of {known}.")
+    return system.presets[name]
+
+
+def _located(system: System, data: Path | None) -> Path | None:
+    """Return the data's file: the one given, or the system's own below `MIXTURA_DATA`."""
+    if data is None and system.data_name and (folder := os.environ.get("MIXTURA_DATA")):
+        data = Path(folder) / system.data_name
+    if data is not None and not data.exists():
+        raise InputError(f"{data} does not exist.")
+    return data
+
+
+def _digest(data: Path) -> str:
+    """Return a text that other data do not have."""
+    digest = hashlib.sha256()
+    for file in [data] if data.is_file() else sorted(data.rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(data)}".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _draw_losses(history: Mapping[str, Any], scores: SequenceScores, held_out: str, path: Path) -> None:
+    figure, (axes,) = new_figure(width=5.5)
+    loss_curves(axes, history, "blue")
+    score = scores.nll_per_step
+    axes.axhline(score, color="#222222", linewidth=0.8, linestyle="--", label=f"{held_out}, dequantised")
+    axes.set_ylabel("nats per step")
+    axes.legend()
+    save_figure(figure, path)

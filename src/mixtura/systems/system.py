@@ -1,0 +1,173 @@
+"""What a system is: its data, its presets, its model, its training and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from mixtura.data.sequences import Sequences, read_sequences, write_sequences
+from mixtura.errors import InputError
+from mixtura.evaluation.sequences import SequenceScores, score_sequences
+from mixtura.generation import Generated
+from mixtura.losses import NegativeLogLikelihood
+from mixtura.models import SequenceModel
+from mixtura.training import Ragged
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a system is trained with.
+
+    Attributes:
+        network: arguments of the model, such as `units`; each system says which.
+        epochs: of training.
+        batch_size: sequences, or windows of them, in a step.
+        length: of the windows; None trains on whole sequences.
+        stride: from one window's start to the next one's; None for windows that do not overlap.
+        buckets: padded lengths, where whole sequences differ in length.
+        learning_rate: Adam's at the start; it falls to a fiftieth along a cosine.
+        clipnorm: the largest norm of a variable's gradient.
+        patience: training stops after so many epochs without a better validation loss, and the best weights
+            are kept.
+    """
+
+    network: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 20
+    batch_size: int = 32
+    length: int | None = None
+    stride: int | None = None
+    buckets: int = 4
+    learning_rate: float = 2e-3
+    clipnorm: float = 1.0
+    patience: int = 10
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A system's data, split by sequence.
+
+    Attributes:
+        training: what the network learns from.
+        validation: what decides when to stop; never learnt from.
+        test: what is scored at the end. None: the validation sequences are, and the report says so.
+        step: the recording step of each dimension; 0 where values are continuous or discrete. None: what the
+            training sequences show.
+        facts: what is needed to read and write events again, such as an alphabet; kept in the run's
+            `config.json`, so in JSON's types.
+    """
+
+    training: Sequences
+    validation: Sequences
+    test: Sequences | None = None
+    step: Sequence[float] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class System:
+    """A system: a folder that has one of these, and nothing elsewhere.
+
+    A subclass sets `name`, `about` and `presets` and writes `build`; the rest has defaults, which serve
+    sequences of numbers in any file that `mixtura.data.sequences.read_sequences` reads.
+    """
+
+    name: ClassVar[str]
+    about: ClassVar[str]
+    presets: ClassVar[Mapping[str, Preset]]
+    data_name: ClassVar[str | None] = None  # of its own data, below the folder that `MIXTURA_DATA` names
+
+    # ------------------------------------------------------------------ data
+
+    def read(self, path: Path, facts: Mapping[str, Any]) -> Sequences:
+        """Return the events of a file, as the model takes them.
+
+        Args:
+            path: the file.
+            facts: the corpus's, of a run; empty when the corpus is being made.
+
+        Raises:
+            InputError: if the file cannot be read or holds no such events.
+        """
+        return read_sequences(path)
+
+    def corpus(self, data: Path | None, preset: Preset, seed: int) -> Corpus:
+        """Return the data, split by sequence: eight tenths to learn from, one to stop by, one to score."""
+        if data is None:
+            raise InputError(f"{self.name} needs data: name a file with --data.")
+        sequences = self.read(data, {})
+        if len(sequences) < 3:
+            raise InputError(f"{data} has {len(sequences)} sequences; expected at least 3, to split them.")
+        tenth = max(1, round(0.1 * len(sequences))) / len(sequences)
+        training, validation, test = sequences.split((1 - 2 * tenth, tenth, tenth), seed=seed)
+        facts: dict[str, Any] = {"length": int(np.median(training.lengths))}
+        if "columns" in sequences.facts:
+            facts["columns"] = [str(column) for column in sequences.facts["columns"]]
+        return Corpus(training, validation, test, training.recording_step().tolist(), facts)
+
+    def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
+        """Write generated events; the ending of the path picks the format.
+
+        Raises:
+            InputError: for an ending that the system has no format for.
+        """
+        if "columns" in facts:
+            sequences = replace(sequences, facts={"columns": np.array(facts["columns"])})
+        write_sequences(path, sequences)
+
+    # ------------------------------------------------------------------ the model
+
+    def build(self, preset: Preset, corpus: Corpus, seed: int) -> SequenceModel:
+        """Return the model, not compiled, its family in the data's units."""
+        raise NotImplementedError
+
+    def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
+        """Return sequences as the rows that the model is trained on."""
+        if preset.length is None:
+            return Ragged.padded(sequences, batch_size=preset.batch_size, buckets=preset.buckets)
+        return Ragged.windows(
+            sequences,
+            length=preset.length,
+            stride=preset.stride or preset.length,
+            start=model.start_event(),
+            batch_size=preset.batch_size,
+        )
+
+    def trainer(self, model: SequenceModel, preset: Preset) -> keras.Model:
+        """Return what is trained in the model's place: itself, or `Stateful` around it."""
+        return model
+
+    def compile(self, model: keras.Model, preset: Preset, steps: int) -> None:
+        """Compile the model for so many steps of training: Adam, the rate falling along a cosine."""
+        rate = keras.optimizers.schedules.CosineDecay(preset.learning_rate, steps, alpha=0.02)
+        optimizer = keras.optimizers.Adam(rate, clipnorm=preset.clipnorm)
+        model.compile(optimizer, loss=NegativeLogLikelihood(model.family))
+
+    # ------------------------------------------------------------------ afterwards
+
+    def generate(
+        self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
+    ) -> Generated:
+        """Draw so many sequences.
+
+        Args:
+            model: trained.
+            facts: the corpus's.
+            count: how many.
+            steps: of each; None for the system's own number, the median of the training sequences.
+            **settings: of `mixtura.generation.generate`: `seed`, `temperature`.
+        """
+        return model.generate(steps or facts.get("length", 200), batch_size=count, **settings)
+
+    def score(
+        self, model: SequenceModel, sequences: Sequences, step: Sequence[float] | None
+    ) -> SequenceScores:
+        """Return the scores of held-out sequences."""
+        return score_sequences(model, sequences, step)
+
+    def report(self, model: SequenceModel, corpus: Corpus, figures: Path, seed: int) -> dict[str, Any]:
+        """Draw the system's pictures of a trained model into a folder, and return its own numbers."""
+        return {}

@@ -226,7 +226,7 @@ def test_the_column_that_tells_sequences_apart(tmp_path, text, sequence, names, 
 
 
 def test_a_folder_has_one_sequence_in_each_file(tmp_path):
-    (tmp_path / "b.csv").write_text("x;y\n5;6\n")
+    (tmp_path / "b.CSV").write_text("x;y\n5;6\n")
     (tmp_path / "a.csv").write_text("x,y\n1,2\n3,4\n")
     (tmp_path / "notes.txt").write_text("no sequence")
     found = read_sequences(tmp_path)

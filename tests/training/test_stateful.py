@@ -5,17 +5,18 @@ import keras
 import numpy as np
 import pytest
 
+from mixtura.errors import TrainingError
 from mixtura.models.mdn_rnn import MDNRNN
 from mixtura.training import Ragged, Run, Stateful, fit, resuming
 
 RNG = np.random.default_rng(0)
-SOME = [RNG.normal(size=(length, 2)).astype("float32") for length in (6, 4, 5, 3)]
+SOME = [RNG.normal(size=(length, 2)).astype("float32") for length in (5, 4, 5, 4)]
 FAMILY = mx.Mixture(mx.Normal(2), 2)
 
 
 def network(**options):
     keras.utils.set_random_seed(3)
-    return MDNRNN(FAMILY, units=(3, 2), **options)
+    return MDNRNN(FAMILY, units=(3,), **options)
 
 
 def stateful(model=None, batch_size=2, optimizer="sgd"):
@@ -40,19 +41,17 @@ def numbers(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
 
-@pytest.mark.parametrize("context", [False, True])
-def test_the_carried_forward_pass_is_that_of_whole_sequences(context):
+def test_the_carried_forward_pass_is_that_of_whole_sequences():
     """Two lanes of five chunks: sequences 0 and 1, and 2 and 3."""
-    labels = RNG.normal(size=(4, 1)).astype("float32") if context else None
-    inner = network(context_size=1 if context else 0)
+    labels = RNG.normal(size=(4, 1)).astype("float32")
+    inner = network(context_size=1)
     model = stateful(inner)
     params = [numbers(model(x, training=True)) for x, _, _ in batches(streams(context=labels))]
     for lane, own in ((0, (0, 1)), (1, (2, 3))):
         found = np.concatenate([step[lane] for step in params])
         first = 0
         for number in own:
-            given = None if labels is None else labels[[number]]
-            whole = numbers(inner(SOME[number][None], context=given))[0]
+            whole = numbers(inner(SOME[number][None], context=labels[[number]]))[0]
             np.testing.assert_allclose(found[first : first + len(whole)], whole, atol=1e-5)
             first += 2 * -(-len(whole) // 2)
 
@@ -61,7 +60,7 @@ def test_a_lane_that_begins_within_a_sequence_starts_anew_after_the_event_before
     inner, sequence = network(), SOME[0]
     params = [numbers(stateful(inner)(x, training=True)) for x, _, _ in batches(streams([sequence], 3))]
     expected = numbers(inner(sequence[None, 3:], before=sequence[None, 2]))[0]
-    np.testing.assert_allclose(params[0][1], expected, atol=1e-5)
+    np.testing.assert_allclose(params[0][1][:2], expected, atol=1e-5)
 
 
 def test_the_gradient_is_truncated_where_a_chunk_begins():
@@ -79,12 +78,6 @@ def test_the_gradient_is_truncated_where_a_chunk_begins():
     for found, wanted in zip(model.model.get_weights(), hand.get_weights(), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-6)
 
-    whole = network()
-    whole.compile(keras.optimizers.SGD(rate), loss=mx.NegativeLogLikelihood(FAMILY))
-    whole.train_on_batch({"events": first}, first)
-    whole.train_on_batch({"events": second, "before": first[:, 1]}, second)
-    assert not np.allclose(whole.get_weights()[1], hand.get_weights()[1], atol=1e-6)
-
 
 def test_the_loss_is_per_real_step_and_evaluation_leaves_the_state():
     model = stateful(optimizer=keras.optimizers.SGD(0.0))
@@ -99,6 +92,25 @@ def test_the_loss_is_per_real_step_and_evaluation_leaves_the_state():
     model({name: value[:1] for name, value in x.items()}, training=True)  # one row is none of the lanes
     for part, before in zip(model.carried, state, strict=True):
         np.testing.assert_array_equal(numbers(part), before)
+
+
+@pytest.mark.slow
+def test_a_lost_loss_names_the_place(monkeypatch):
+    if keras.backend.backend() == "jax":  # neither use programs that are there nor leave some
+        from mixtura.training import programs
+
+        monkeypatch.setattr(programs, "_shared", type(programs._shared)())
+    log_prob = mx.Mixture._log_prob
+
+    def partly(self, xp, params, y):
+        return log_prob(self, xp, params, y) + xp.where(y[..., 0] > 50, np.float32(np.nan), np.float32(0))
+
+    monkeypatch.setattr(mx.Mixture, "_log_prob", partly)
+    far = [sequence.copy() for sequence in SOME]
+    far[2][3] = 60
+    model = stateful()
+    with pytest.raises(TrainingError, match=r"step 2: sequence 2 from step 2 alone causes it"):
+        fit(model, streams(far), verbose=0)
 
 
 class Power(Exception):

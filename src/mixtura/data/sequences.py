@@ -238,7 +238,7 @@ def read_sequences(path: str | Path, sequence: str | None = None) -> Sequences:
     path = Path(path)
     if path.is_dir():
         found = _read_folder(path)
-    elif path.suffix == ".npz":
+    elif path.suffix.lower() == ".npz":
         found = _read_npz(path)
     else:
         found = _read_csv(read_table(path), sequence)
@@ -255,13 +255,13 @@ def write_sequences(path: str | Path, sequences: Sequences) -> None:
         InputError: if the name ends in something else, or a field or fact has no place in a CSV file.
     """
     path = Path(path)
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         arrays = {**sequences.facts, **sequences.fields}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file, allow_pickle=False, data=sequences.data, offsets=sequences.offsets, **arrays
             )
-    elif path.suffix == ".csv":
+    elif path.suffix.lower() == ".csv":
         _write_csv(path, sequences)
     else:
         raise InputError(f"{path} ends in {path.suffix!r}; sequences are written to .npz or .csv")
@@ -338,7 +338,7 @@ def _read_csv(table: Table, sequence: str | None) -> Sequences:
 
 
 def _read_folder(path: Path) -> Sequences:
-    files = sorted(file for file in path.iterdir() if file.suffix == ".csv")
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
     if not files:
         raise InputError(f"{path} has no .csv files; expected one for each sequence")
     arrays, columns = [], None

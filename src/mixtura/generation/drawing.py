@@ -63,8 +63,8 @@ def generate(
 
     Raises:
         ValueError: for steps, a prompt, inputs, a seed or a context that do not fit the model or each other;
-            if `inputs` and `policy` are both given.
-        TypeError: for a sampler that is none.
+            if `inputs` and `policy` are both given; for a model or a policy that has no weights yet.
+        TypeError: for a sampler, a seed, a policy, a rule or an `after` that is none.
     """
     request = Request(
         model,
@@ -130,7 +130,7 @@ def _events(request: Request, prompted: int, end: int | None) -> Iterator[np.nda
     if prompted:
         _, _, carry = run(carry, *request.arguments(0, prompted), np.array([prompted]))
     for step in count(prompted) if end is None else range(prompted, end):
-        events, _, carry = run(carry, *request.arguments(step, 1), np.array([1]))
-        yield np.asarray(ops.convert_to_numpy(events))[0, 0]
-        if ops.convert_to_numpy(carry.ended)[0]:
+        events, drawn, carry = run(carry, *request.arguments(step, 1), np.array([1]))
+        if not ops.convert_to_numpy(drawn)[0]:  # it had ended before
             return
+        yield np.asarray(ops.convert_to_numpy(events))[0, 0]

@@ -13,18 +13,21 @@ from mixtura.families.checks import positive_int
 from mixtura.families.draws import numbers_of
 from mixtura.generation.results import Generated
 from mixtura.generation.stopping import Stop
-from mixtura.generation.tape import Tape
+from mixtura.generation.tape import Tape, are_several
 from mixtura.sampling import Samplers, resolve
 
 SMALLEST = 32  # steps a compiled loop holds at least
 
 Policy = Callable[[Any, Any], Any]
 
+# Pairs of a part's name and its own parts' names; None for one sampler.
+Names = tuple[tuple[str, Any], ...] | None
+
 
 class Plan(NamedTuple):
     """What a program is compiled for, beside shapes."""
 
-    names: tuple[str, ...] | None  # of a Joint's parts that have samplers of their own
+    names: Names  # of a Joint's parts that have samplers of their own
     policy: Any
     stop: Stop | None
     is_uneven: bool  # whether some sequences are done before others
@@ -50,18 +53,28 @@ class Request:
     ) -> None:
         if inputs is not None and policy is not None:
             raise ValueError("give inputs or a policy that chooses them, not both")
+        if policy is not None and not callable(policy):
+            raise TypeError(f"policy must be callable; received {policy!r}")
+        for name, value, kind in (("stop", stop, Stop), ("after", after, Generated)):
+            if not (value is None or isinstance(value, kind)):
+                raise TypeError(f"{name} must be a {kind.__name__}; received {value!r}")
         family: Family = model.family
         self.model, self._dtype = model, model.variable_dtype
-        names, self._sampler = _numbers(family, resolve(sampler, temperature))
+        sampler = resolve(sampler, temperature)
+        # Shows what does not fit the family before anything is compiled.
+        family.sample(np.zeros(family.params_size), 0, sampler)
+        names, temperatures = _taken_apart(sampler)
+        self._sampler = np.array(temperatures, np.float64).reshape(-1, 3)
         prompts, is_shared = _prompts(family, prompt)
         inputs = None if inputs is None else np.asarray(inputs, self._dtype)
         if inputs is not None and inputs.ndim not in (2, 3):
             raise ValueError(f"inputs must be (batch, steps, size) or (steps, size); received {inputs.shape}")
-        self._context = None if context is None else keras.tree.map_structure(np.asarray, context)
-        several_seeds = seed is not None and not hasattr(seed, "__index__")
+        if isinstance(context, list):  # of numbers; tensors nest in mappings and tuples
+            context = np.asarray(context)
+        self._context = None if context is None else keras.tree.map_structure(self._array, context)
         self.batch_size = _batch_size(
             batch_size=batch_size,
-            seed=len(seed) if several_seeds else None,
+            seed=len(seed) if are_several(seed) else None,
             prompt=None if is_shared else len(prompts),
             inputs=len(inputs) if inputs is not None and inputs.ndim == 3 else None,
             context=None if context is None else len(keras.tree.flatten(self._context)[0]),
@@ -82,6 +95,11 @@ class Request:
         width = numbers_of(family)
         self.numbers_per_step = self.batch_size * width
         self._tape = Tape(seed, self.batch_size, width, self.taken)
+
+    def _array(self, value: Any) -> np.ndarray:
+        """Return an array, real numbers in the model's dtype."""
+        array = np.asarray(value)
+        return array.astype(self._dtype) if array.dtype.kind == "f" else array
 
     @property
     def num_inputs(self) -> int | None:
@@ -152,20 +170,17 @@ def _prompts(family: Family, prompt: Any) -> tuple[list[np.ndarray], bool]:
 
 def _batch_size(**sizes: int | None) -> int:
     """Return the one size that all who have one agree on."""
-    given = {name: int(size) for name, size in sizes.items() if size is not None}
+    given = {name: size for name, size in sizes.items() if size is not None}
     if len(set(given.values())) > 1:
         listed = ", ".join(f"{name} {size}" for name, size in given.items())
         raise ValueError(f"all must be for equally many sequences; received {listed}")
     return positive_int("batch_size", next(iter(given.values()), 1))
 
 
-def _numbers(family: Family, sampler: Samplers) -> tuple[tuple[str, ...] | None, np.ndarray]:
-    """Return a sampler's temperatures, `(parts, 3)`, and the parts' names where they have their own."""
-    # Shows a name that the family does not have before anything is compiled.
-    family.sample(np.zeros(family.params_size), 0, sampler)
-    if isinstance(sampler, Mapping):
-        names, each = tuple(sampler), list(sampler.values())
-    else:
-        names, each = None, [sampler]
-    rows = [[one.weights, one.scale, one.discrete] for one in each]
-    return names, np.array(rows, np.float64).reshape(-1, 3)
+def _taken_apart(sampler: Samplers) -> tuple[Names, list[list[Any]]]:
+    """Return the names of parts that have samplers of their own, and all samplers' temperatures."""
+    if not isinstance(sampler, Mapping):
+        return None, [[sampler.weights, sampler.scale, sampler.discrete]]
+    parts = {name: _taken_apart(one) for name, one in sampler.items()}
+    names = tuple((name, inner) for name, (inner, _) in parts.items())
+    return names, [row for _, rows in parts.values() for row in rows]

@@ -48,5 +48,8 @@ class StopAfterTotal(Stop):
 
     def __call__(self, event: Any, state: Any, memory: Any) -> tuple[Any, Any]:
         """Return whose total has reached the limit, and the totals."""
+        size = event.shape[-1]
+        if not -size <= self.dimension < size:
+            raise ValueError(f"dimension must be one of an event's {size}; received {self.dimension}")
         total = memory + ops.cast(event[:, self.dimension], memory.dtype)
         return total >= self.limit, total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ class Tape:
     def __init__(self, seed: Any, batch_size: int, width: int, taken: np.ndarray) -> None:
         self._width = width
         self._streams = []
-        for words, steps in zip(_words(seed, batch_size), taken, strict=True):
-            bits = np.random.PCG64(np.random.SeedSequence(words))
+        for (start, row), steps in zip(_starts(seed, batch_size), taken, strict=True):
+            bits = np.random.PCG64(np.random.SeedSequence(start, spawn_key=(row,)))
             self._streams.append(np.random.Generator(bits.advance(int(steps) * width)))  # one word a number
 
     def take(self, steps: int) -> np.ndarray:
@@ -32,12 +33,21 @@ class Tape:
         return np.floor(numbers * 2**24) * 2**-24  # float32 holds them, and does not round one up to 1
 
 
-def _words(seed: Any, batch_size: int) -> list[tuple[int, int]]:
+def _starts(seed: Any, batch_size: int) -> list[tuple[int, int]]:
     """Return what starts each sequence's stream."""
-    if seed is not None and not hasattr(seed, "__index__"):
-        for one in seed:
-            check_seed(one)
-        return [(int(one), 0) for one in seed]
-    check_seed(seed)
-    common = int(np.random.default_rng().integers(2**63)) if seed is None else int(seed)
+    if are_several(seed):
+        return [(_integer(one), 0) for one in seed]
+    common = secrets.randbits(128) if seed is None else _integer(seed)
     return [(common, row) for row in range(batch_size)]
+
+
+def are_several(seed: Any) -> bool:
+    """Tell whether there is a seed for each sequence."""
+    return np.ndim(seed) == 1
+
+
+def _integer(seed: Any) -> int:
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise TypeError(f"seed must be an integer, one for each sequence, or None; received {seed!r}")
+    check_seed(seed.__index__())
+    return seed.__index__()

@@ -286,6 +286,7 @@ def generate(
     steps: PositiveInt | None = None,
     seed: NonNegativeInt | None = None,
     temperature: float | None = None,
+    prompt: Path | None = None,
     overwrite: bool = False,
     system: str | None = None,
 ) -> None:
@@ -298,6 +299,7 @@ def generate(
         steps: of each; by default the system's own number.
         seed: of the draws; by default fresh ones each time.
         temperature: 1 draws from the model itself; lower is neater, higher is wilder.
+        prompt: a file of what the sequences begin with: one sequence for all, or one for each.
         overwrite: replace the output if it exists.
         system: the Python file of the run's system, if it is your own.
     """
@@ -314,6 +316,7 @@ def generate(
         steps=steps,
         seed=seed,
         temperature=temperature,
+        prompt=prompt,
         overwrite=overwrite,
         system=find(system) if system else None,
     )

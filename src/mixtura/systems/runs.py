@@ -75,7 +75,7 @@ def train(
         check_output(out, overwrite)
     corpus = system.corpus(data, settings, seed)
     for part in (corpus.training, corpus.validation):
-        require(part)
+        require(part, steps=2)
     keras.utils.set_random_seed(seed)
     model = system.build(settings, corpus, seed)
     training, validation = (
@@ -127,6 +127,7 @@ def generate(
     steps: int | None = None,
     seed: int | None = None,
     temperature: float | None = None,
+    prompt: Path | None = None,
     overwrite: bool = False,
     system: System | None = None,
 ) -> Sequences:
@@ -139,6 +140,7 @@ def generate(
         steps: of each; by default the system's own number.
         seed: of the draws; None for fresh ones.
         temperature: as in `mixtura.generation.generate`.
+        prompt: a file of what the sequences begin with: one sequence for all, or one for each.
         overwrite: replace the output if it exists.
         system: of the run, where it is not one of Mixtura's.
 
@@ -147,7 +149,13 @@ def generate(
     """
     check_output(out, overwrite)
     system, model, config = opened(run, system)
-    settings = {"seed": seed} | ({} if temperature is None else {"temperature": temperature})
+    settings: dict[str, Any] = {"seed": seed, "temperature": temperature}
+    if prompt is not None:
+        begun = system.read(prompt, config["facts"])
+        require(begun, model.family.event_size)
+        if len(begun) not in (1, count):
+            raise InputError(f"{prompt} has {len(begun)} sequences; expected one, or {count} as --count says.")
+        settings["prompt"] = begun[0] if len(begun) == 1 else list(begun)
     drawn = system.generate(model, config["facts"], count, steps, **settings)
     sequences = Sequences.of([drawn[row] for row in range(len(drawn))])
     system.write(out, sequences, config["facts"])

@@ -158,7 +158,7 @@ class System:
             facts: the corpus's.
             count: how many.
             steps: of each; None for the system's own number, the median of the training sequences.
-            **settings: of `mixtura.generation.generate`: `seed`, `temperature`.
+            **settings: of `mixtura.generation.generate`: `seed`, `temperature`, `prompt`.
         """
         return model.generate(steps or facts.get("length", 200), batch_size=count, **settings)
 

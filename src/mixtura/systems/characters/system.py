@@ -1,0 +1,168 @@
+"""The system: one symbol after the other, each with a probability given all before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mixtura.data.sequences import Sequences, write_sequences
+from mixtura.errors import InputError
+from mixtura.evaluation.sequences import predictions
+from mixtura.families import Categorical, Distribution
+from mixtura.generation import Generated, StopAfterTotal
+from mixtura.models import MDNRNN, SequenceModel
+from mixtura.systems.characters import pictures
+from mixtura.systems.characters.ngram import KneserNey
+from mixtura.systems.characters.symbols import (
+    BLOCK,
+    END,
+    KINDS,
+    UNKNOWN,
+    alphabet,
+    blocks,
+    decode,
+    encode,
+    encode_all,
+    read_symbols,
+)
+from mixtura.systems.system import Corpus, Preset, System
+from mixtura.training import Run, initialize_head
+
+ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "6-gram": 6}  # what it is compared with
+STEPS = 1000  # symbols that are drawn unless told otherwise, at most
+
+
+class Characters(System):
+    """A network that ends in a softmax: the MDN-RNN with `Categorical` in place of a mixture.
+
+    It learns texts (any UTF-8 file), tunes in ABC notation and melodies from MIDI files. Events are one-hot;
+    a nat per step is a nat per symbol. A text is cut into contiguous blocks, and blocks or tunes are held
+    out, never windows.
+    """
+
+    name = "characters"
+    about = "the softmax RNN: texts, and melodies as ABC or MIDI"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        # Graves 2013, section 3.1: Penn Treebank by characters, gradients reach 100 steps back.
+        "paper": Preset(
+            {"units": (1000,), "peephole": True}, epochs=20, length=100, learning_rate=1e-3, patience=3
+        ),
+        "small": Preset({"units": (256,)}, epochs=8, length=128, stride=64, learning_rate=4e-3, patience=3),
+        "tiny": Preset({"units": (16,)}, epochs=2, batch_size=16, length=32, learning_rate=1e-2),
+    }
+
+    # ------------------------------------------------------------------ data
+
+    def corpus(self, data: Path | None, preset: Preset, seed: int) -> Corpus:
+        """Return one-hot events of the symbols that training has, the others folded into one."""
+        if data is None:
+            raise InputError("characters needs data: name a text, an .abc file or a folder with --data.")
+        kind, found = read_symbols(data)
+        if not KINDS[kind].ends:
+            size = min(BLOCK, max(100, sum(map(len, found)) // 50))
+            found = [block for text in found for block in blocks(text, size)]
+        if len(found) < 3:
+            raise InputError(f"{data} has {len(found)} sequences; expected at least 3, to split them.")
+        tenth = max(1, round(0.1 * len(found))) / len(found)
+        numbers = Sequences.of(np.arange(len(found)).reshape(-1, 1, 1))
+        dealt = numbers.split((1 - 2 * tenth, tenth, tenth), seed=seed)
+        parts = [[found[number] for number in part.data[:, 0]] for part in dealt]
+        letters = alphabet(kind, parts[0])
+        training, validation, test = (encode_all(part, letters) for part in parts)
+        facts = {"kind": kind, "symbols": letters}
+        return Corpus(training, validation, test, (0.0,) * len(letters), facts)
+
+    def read(self, path: Path, facts: Mapping[str, Any]) -> Sequences:
+        """Return a file's events; symbols that training did not have are the unknown one."""
+        kind, found = read_symbols(path, facts["kind"])
+        if not KINDS[kind].ends:
+            found = [block for text in found for block in blocks(text)]
+        return encode_all(found, facts["symbols"])
+
+    def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
+        """Write texts as .txt, tunes as .abc or .mid, melodies as .mid or their symbols as .txt; or .npz."""
+        writers = KINDS[facts["kind"]].write
+        if path.suffix == ".npz":
+            return write_sequences(path, sequences)
+        if path.suffix not in writers:
+            raise InputError(f"{path} ends in {path.suffix!r}; expected {', '.join([*writers, '.npz'])}")
+        symbols = [decode(events, facts["symbols"]) for events in sequences]
+        if facts["kind"] != "text":  # a text shows what is unknown, music leaves it out
+            symbols = [[one for one in drawn if one != UNKNOWN] for drawn in symbols]
+        return writers[path.suffix](path, symbols)
+
+    # ------------------------------------------------------------------ the model
+
+    def build(self, preset: Preset, corpus: Corpus, seed: int) -> SequenceModel:
+        """Return the network, its head at the symbols' frequencies."""
+        model = MDNRNN(Categorical(corpus.training.event_size), seed=seed, **preset.network)
+        initialize_head(model, corpus.training.data)
+        return model
+
+    # ------------------------------------------------------------------ afterwards
+
+    def generate(
+        self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
+    ) -> Generated:
+        """Draw texts or melodies; a `prompt` may be a text too, or symbols as the files have them."""
+        kind, letters = KINDS[facts["kind"]], facts["symbols"]
+        prompt = settings.get("prompt")
+        if isinstance(prompt, str):
+            settings["prompt"] = prompt = encode(kind.parse(prompt), letters)
+        if kind.ends:
+            end = letters.index(END)
+            settings["stop"] = StopAfterTotal(end, 1.0)
+            settings["prompt"] = None if prompt is None else _unended(prompt, end)
+        return model.generate(steps or STEPS, batch_size=count, **settings)
+
+    def report(self, model: SequenceModel, corpus: Corpus, figures: Path, seed: int) -> dict[str, Any]:
+        """Compare the network with n-grams on the test sequences; draw, and write a sample into the run."""
+        assert corpus.test is not None  # this system's corpus has one
+        checkpoint = Run(figures.parent).checkpoint()
+        epochs = checkpoint.history if checkpoint else []
+        kind, letters = corpus.facts["kind"], corpus.facts["symbols"]
+        training, validation, test = (
+            [events.argmax(axis=-1) for events in part]
+            for part in (corpus.training, corpus.validation, corpus.test)
+        )
+        surprise = {"network": _surprise(model, corpus.test)}
+        for name, order in ORDERS.items():
+            grams = KneserNey(training, validation, len(letters), order)
+            surprise[name] = [grams.nll(one) for one in test]
+        scores = {name: float(np.concatenate(each).mean()) for name, each in surprise.items()}
+        history = {name: [epoch[name] for epoch in epochs] for name in ("loss", "val_loss")}
+        pictures.learning(history, scores, figures / "learning.png")
+        longest = int(corpus.test.lengths.argmax())
+        pictures.passage(
+            [f"{symbol} " if kind == "midi" else symbol for symbol in decode(corpus.test[longest], letters)],
+            {f"the {name}": surprise[name][longest] for name in ("trigram", "network")},
+            figures / "passage.png",
+        )
+        drawn = self.generate(model, corpus.facts, 1, None, seed=seed)
+        sample = figures.parent / f"sample{next(iter(KINDS[kind].write))}"
+        self.write(sample, Sequences.of([drawn[0]]), corpus.facts)
+        return {
+            "kind": kind,
+            "symbols": len(letters),
+            "unknown": float((np.concatenate(test) == 0).mean()),
+            "nats_per_symbol": scores,
+            "bits_per_symbol": scores["network"] / float(np.log(2)),
+        }
+
+
+def _unended(prompt: Any, end: int) -> Any:
+    """Return a prompt, or several, without the symbol that a file's tunes end with."""
+    if isinstance(prompt, list):
+        return [_unended(one, end) for one in prompt]
+    return prompt[prompt[:, end] == 0]
+
+
+def _surprise(model: SequenceModel, sequences: Sequences) -> list[np.ndarray]:
+    """Return minus the log of the probability of every symbol, for each sequence."""
+    found = dict(predictions(model, sequences))
+    return [
+        -Distribution(model.family, found[number]).log_prob(events) for number, events in enumerate(sequences)
+    ]

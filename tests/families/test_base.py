@@ -184,3 +184,24 @@ def test_calling_a_family_binds_parameters():
     p = mx.Normal(1)([0.0, 0.0])
     assert isinstance(p, Distribution)
     assert p.family == mx.Normal(1)
+
+
+# Units.
+
+
+@pytest.mark.parametrize(
+    ("family", "shift", "scale"),
+    [
+        (NORMAL, [0, 0], [1, 1]),
+        (mx.Categorical(3), [0, 0, 0], [1, 1, 1]),
+        (mx.Affine(NORMAL, [1, -2], [2, 0.5]), [1, -2], [2, 0.5]),
+        (mx.Affine(mx.Affine(mx.Normal(1), 3, 2), 10, 4), [22], [8]),
+        (mx.Mixture(mx.Affine(NORMAL, [1, -2], [2, 0.5]), 3), [1, -2], [2, 0.5]),
+        (mx.Independent(mx.Affine(NORMAL, [1, -2], [2, 0.5]), 2), [1, -2, 1, -2], [2, 0.5, 2, 0.5]),
+        (mx.Joint(pen=mx.Bernoulli(), y=mx.Affine(mx.Normal(1), 3, 2)), [0, 3], [1, 2]),
+    ],
+    ids=repr,
+)
+def test_units_are_those_of_an_affine_inside(family, shift, scale):
+    np.testing.assert_array_equal(family.units, [shift, scale])
+    assert family.units[0].dtype == family.units[1].dtype == np.float64

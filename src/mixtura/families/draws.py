@@ -95,7 +95,8 @@ class TapeDraws(TensorDraws):
         """Return standard normal numbers, by the inverse of their distribution function."""
         # The middle of a number's step of 2^-24, doubled and less one: erfinv is infinite at the ends.
         centred = 2 * self.uniform(shape, like) - (1 - 2**-24)
-        return math.sqrt(2) * ops.erfinv(centred)
+        # On the negative side alone TensorFlow's erfinv keeps its digits.
+        return -math.sqrt(2) * ops.sign(centred) * ops.erfinv(-ops.abs(centred))
 
     def uniform(self, shape: tuple[Any, ...], like: Any) -> Any:
         """Return the next numbers of each row."""

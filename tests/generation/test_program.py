@@ -1,0 +1,92 @@
+"""What is compiled, and how often."""
+
+import keras
+import numpy as np
+import pytest
+
+import mixtura as mx
+from mixtura.generation import StopAfterTotal
+from mixtura.generation.program import KEPT, program
+from mixtura.generation.request import SMALLEST, Plan
+
+CONTEXT = np.array([[0.7]], "float32")
+compiles = pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="on PyTorch the loop runs as it is written"
+)
+
+
+class Controller(keras.layers.Layer):
+    """Inputs from the state, by weights."""
+
+    def build(self, event_shape, state_shape=None):
+        self.kernel = self.add_weight(shape=(4, 2), initializer="glorot_uniform", name="kernel")
+
+    def call(self, event, state):
+        return keras.ops.tanh(keras.ops.matmul(state[0], self.kernel))
+
+
+@compiles
+def test_seeds_prompts_samplers_steps_and_weights_take_no_compiling(model):
+    model.generate(20, seed=7)
+    model.generate(20, seed=7, prompt=np.zeros((4, 2)))
+    before = model.traces
+    model.generate(20, seed=8)
+    model.generate(20, seed=[8])
+    model.generate(20)
+    for steps in (17, SMALLEST):
+        model.generate(steps, seed=7)
+    for sampler in (mx.Sampler(0.5, 2.0), mx.Sampler.greedy(), mx.Sampler.graves(0.5)):
+        model.generate(20, seed=7, sampler=sampler)
+    model.generate(20, seed=7, temperature=0.3)
+    model.generate(20, seed=9, prompt=np.ones((4, 2)))
+    model.generate(20, seed=9, prompt=np.ones((7, 2)).tolist())
+    assert model.traces == before
+    weights, drawn = model.get_weights(), model.generate(20, seed=7).events
+    model.set_weights([1.1 * weight for weight in weights])
+    assert (np.abs(model.generate(20, seed=7).events - drawn) > 1e-5).any()
+    model.set_weights(weights)
+    np.testing.assert_array_equal(model.generate(20, seed=7).events, drawn)
+    assert model.traces == before
+
+
+@compiles
+def test_going_on_takes_one_program_for_all(model):
+    """A state that has come out of a program is as good as any other."""
+    drawn = model.generate(20, seed=7, after=model.generate(20, seed=7))
+    before = model.traces
+    for _ in range(3):
+        drawn = model.generate(20, seed=7, after=drawn)
+    assert drawn.taken[0] == 100
+    events = model.stream(seed=7)
+    [next(events) for _ in range(2)]
+    before = model.traces
+    [next(events) for _ in range(20)]
+    next(model.stream(seed=8, temperature=0.5))
+    assert model.traces == before
+
+
+def test_a_policys_weights_may_change(driven):
+    policy = Controller()
+    with pytest.raises(ValueError, match="controller has no weights yet; call it once before it is to draw"):
+        driven.generate(20, policy=policy, context=CONTEXT)
+    policy.build((None, 3))
+    settings = {"policy": policy, "context": CONTEXT, "seed": 3}
+    drawn = driven.generate(20, **settings).events
+    before = driven.traces
+    policy.kernel.assign(3 * policy.kernel)
+    changed = driven.generate(20, **settings).events
+    assert (np.abs(changed - drawn)[0, 1:] > 1e-5).any()
+    assert driven.traces == before or keras.backend.backend() == "torch"
+
+
+def test_a_model_keeps_its_latest_programs():
+    model = mx.MDNRNN(mx.Normal(1), (2,))
+    plans = [Plan(None, None, StopAfterTotal(0, float(limit)), False) for limit in range(KEPT + 1)]
+    first = program(model, plans[0])
+    assert program(model, Plan(None, None, StopAfterTotal(0, 0), False)) is first  # equal plans are one
+    for plan in plans[1:KEPT]:
+        program(model, plan)
+    assert program(model, plans[0]) is first
+    program(model, plans[KEPT])  # the one unused for longest, 1, has to go
+    assert program(model, plans[0]) is first
+    assert plans[1] not in vars(model)["_mixtura_generation"]

@@ -210,6 +210,13 @@ def test_train_generate_and_evaluate(main, gestures_file, tmp_path):
         assert message in err
 
 
+def test_systems_are_listed(main):
+    code, out, err = main("systems")
+    assert code == 0, err
+    assert "moves" in out
+    assert "presets: " in out
+
+
 @pytest.fixture
 def gestures_file(tmp_path):
     rows = [f"g{n},{np.cos(t):.2f},{np.sin(t):.2f}" for n in range(5) for t in np.linspace(0, 6, 8 + n)]

@@ -248,7 +248,7 @@ def train(
     after a crash.
 
     Args:
-        system: moves, characters or signals, or a Python file with a system of your own.
+        system: its name, as `mixtura systems` lists them, or a Python file with a system of your own.
         data: a file of what it learns from; by default the system's own below the folder MIXTURA_DATA, or
             what it generates.
         out: the run folder to make; by default named after the system and the preset.
@@ -274,6 +274,17 @@ def train(
             shown = f"{value:.4g}" if isinstance(value, float) else value
             print(f"{name.replace('_', ' ')}: {shown}")
     print(f"Figures are in {out}/figures; next: mixtura generate {out} --out FILE")
+
+
+@app.command
+def systems() -> None:
+    """List the systems that `mixtura train` trains."""
+    from mixtura.systems.registry import find, names
+
+    table = Table(show_header=False, box=None)
+    for system in map(find, names()):
+        table.add_row(system.name, system.about, f"presets: {', '.join(system.presets)}")
+    Console().print(table)
 
 
 @app.command

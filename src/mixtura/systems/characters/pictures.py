@@ -9,7 +9,7 @@ import numpy as np
 
 from mixtura.drawing import COLOURS, loss_curves, new_figure, save_figure
 
-LINE, LINES = 74, 6  # characters in a line, lines of a passage
+LINE, LINES = 74, 9  # characters in a line, lines of a passage
 DARKEST = 6.0  # nats
 
 
@@ -65,7 +65,7 @@ def passage(symbols: Sequence[str], surprise: Mapping[str, np.ndarray], path: Pa
         shown.append(text)
         places.append((column, row))
         column, row = (0, row + 1) if symbol.endswith("\n") else (column + len(text), row)
-    figure, panels = new_figure(columns=len(surprise), width=5.6, height=1.6)
+    figure, panels = new_figure(columns=len(surprise), width=5.6, height=2.1)
     for axes, (name, nats) in zip(panels, surprise.items(), strict=True):
         for text, (column, row), value in zip(shown, places, nats, strict=False):
             shade = min(float(value) / DARKEST, 1.0)

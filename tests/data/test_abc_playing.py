@@ -21,7 +21,7 @@ def played(music):
         ("K:Amix\nFCG", [66, 61, 67]),
         ("K:F#\nE", [65]),  # six sharps
         ("K:C\n^FF=F|F", [66, 66, 65, 65]),
-        ("K:C\n^Ff|__B^^c", [66, 77, 69, 74]),  # an accidental is for its octave
+        ("K:C\n^Ff|__B^^c", [66, 78, 69, 74]),  # an accidental is for all octaves
         ("K:C\nF[K:G]F\nK:C\nF", [65, 66, 65]),
         ('K:C\n{gf}C[EGc]~D!trill!E"Am"F', [60, 64, 62, 64, 65]),
     ],

@@ -34,8 +34,10 @@ _LENGTH = re.compile(r"(\d*)(/*)(\d*)")
 def abc_melody(symbols: Iterable[str]) -> list[str]:
     r"""Return a tune as the symbols of `mixtura.data.midi`: a pitch or a rest, then its length.
 
-    Keys and accidentals (until the bar's end), lengths, tuplets, broken rhythm and ties are heard. Of a
-    chord the first note is; grace notes and ornaments are not, and repeats are played once.
+    Keys and accidentals (in all octaves until the bar's end), lengths, tuplets, broken rhythm and ties are
+    heard. Of a chord the first note is; grace notes and ornaments are not, and repeats are played once.
+
+    Reference: The ABC music standard 2.1, sections 3 and 4; 11.3 on accidentals.
 
     Args:
         symbols: of `mixtura.data.abc_tunes.abc_symbols`.
@@ -56,7 +58,7 @@ class _Tune:
     def __init__(self) -> None:
         self.notes: list[list[Any]] = []
         self.key: dict[str, int] = {}
-        self.bar: dict[tuple[str, str], int] = {}  # accidentals so far
+        self.bar: dict[str, int] = {}  # its accidentals so far, which are for all octaves
         self.unit, self.has_unit = Fraction(1, 2), False
         self.tuplet, self.left, self.broken = Fraction(1), 0, Fraction(1)
         self.is_silent, self.chord, self.tied = False, 0, False
@@ -106,12 +108,12 @@ class _Tune:
             self.key = dict.fromkeys(altered, 1 if count > 0 else -1)
 
     def _pitch(self, accidental: str, letter: str, octave: str) -> int:
-        place = (letter.upper(), letter + octave)
+        name = letter.upper()
         if accidental:
-            self.bar[place] = sum(ACCIDENTALS[sign] for sign in accidental)
-        raised = self.bar.get(place, self.key.get(place[0], 0))
+            self.bar[name] = sum(ACCIDENTALS[sign] for sign in accidental)
+        raised = self.bar.get(name, self.key.get(name, 0))
         octaves = letter.islower() + octave.count("'") - octave.count(",")
-        return 60 + SCALE[place[0]] + 12 * octaves + raised
+        return 60 + SCALE[name] + 12 * octaves + raised
 
     def _add(self, pitch: int | None) -> None:
         if self.chord:

@@ -27,6 +27,7 @@ def test_the_readmes_python_runs(capsys):
     "page",
     [
         "families.md",
+        "moves.md",
         "negative-log-likelihood.md",
         "sequences.md",
         *(pytest.param(page, marks=pytest.mark.slow) for page in ("regression.md", "training.md")),

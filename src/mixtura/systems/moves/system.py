@@ -90,7 +90,10 @@ class Moves(System):
         if path.suffix.lower() in (".png", ".svg"):
             pictures.paths({f"{len(positions)} paths": positions}, path, facts["world"])
         else:
-            write_sequences(path, Sequences.of(positions))
+            drawn = Sequences.of(positions)
+            write_sequences(
+                path, Sequences(drawn.data, drawn.offsets, facts={"columns": np.array(["x", "y"])})
+            )
 
     # ------------------------------------------------------------------ the model
 

@@ -1,7 +1,8 @@
 """Models: architectures, ready to train."""
 
+from mixtura.models.linear import LinearMDNRNN
 from mixtura.models.mdn_rnn import MDNRNN
 from mixtura.models.sequence import SequenceModel
 from mixtura.models.tabular import tabular_ensemble
 
-__all__ = ["MDNRNN", "SequenceModel", "tabular_ensemble"]
+__all__ = ["LinearMDNRNN", "MDNRNN", "SequenceModel", "tabular_ensemble"]

@@ -1,0 +1,176 @@
+"""An MDN-RNN around a linear prediction: for signals sampled so fast that a line predicts most of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import keras
+import numpy as np
+from keras import ops
+
+from mixtura.families import Family, Laplace, Mixture, Normal
+from mixtura.families.affine import without_units
+from mixtura.layers.recurrent import CellType, RecurrentStack
+from mixtura.models.sequence import SequenceModel
+
+
+@keras.saving.register_keras_serializable(package="mixtura")
+class LinearMDNRNN(SequenceModel):
+    r"""An MDN-RNN whose components lie around a linear prediction of the next event.
+
+    $$\hat y_t = \sum_{i=1}^{p} A_i\, y_{t-i}, \qquad
+      p(y_t \mid y_{<t}) = \sum_k \pi_k(h_t)\, p_k\bigl(y_t - \hat y_t \mid \mu_k(h_t), \sigma_k(h_t)\bigr)$$
+
+    in the family's units. The matrices A are given, by least squares say, and stay: what they predict the
+    network need not learn, and before training the model is a linear autoregression. The recurrent layers
+    see the last event and the asinh of its own error, $y_{t-1} - \hat y_{t-1}$. The shift is known before
+    $y_t$ is, so likelihoods are exact.
+
+    Take as units of the family the spread of what a linear prediction leaves, not of the signal.
+
+    Args:
+        family: a mixture of normals or of Laplace distributions, in the data's units.
+        coefficients: A, `(p, event_size, event_size)`: entry `[i, a, b]` is the weight of dimension a, i + 1
+            events ago, in the prediction of dimension b.
+        level: by what the last event is divided before the network sees it: its spread in the family's units.
+        units: the size of each recurrent layer, from the bottom up.
+        cell: "lstm" or "gru".
+        seed: of dropout's masks, which there are none of; kept for `RecurrentStack`.
+        **kwargs: the arguments of every Keras model.
+
+    Raises:
+        TypeError: if `family` is no such mixture.
+        ValueError: if `coefficients` have another shape or are not finite; as `RecurrentStack`.
+
+    Example:
+        >>> import mixtura as mx
+        >>> family = mx.Affine(mx.Mixture(mx.Normal(1), 3), shift=10.0, scale=2.0)
+        >>> model = LinearMDNRNN(family, [[[2.0]], [[-1.0]]], units=(8,))  # a straight line goes on
+        >>> model.generate(20, seed=1).events.shape
+        (1, 20, 1)
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        coefficients: Any,
+        level: float = 1.0,
+        units: Sequence[int] = (64,),
+        cell: CellType = "gru",
+        **kwargs: Any,
+    ) -> None:
+        size = family.event_size if isinstance(family, Family) else 1
+        stack = RecurrentStack(units, cell, dtype=kwargs.get("dtype"), name="stack")
+        around = LinearCell(stack, coefficients, size, level, dtype=kwargs.get("dtype"), name="around")
+        super().__init__(family, around, **kwargs)
+        self.rnn.build((None, None, size))
+        self.head.build((None, stack.output_size))
+        self._slots = _locations(family)
+        self.built = True
+
+    def read(self, features: Any, x: Any) -> Any:
+        """Return the head's parameters, every component's location shifted by the prediction."""
+        features, expected = ops.split(features, [self.cell.stack.output_size], axis=-1)
+        params = self.head(features)
+        expected = ops.cast(expected, params.dtype)
+        return params + ops.sum(
+            expected[..., None] * ops.convert_to_tensor(self._slots, params.dtype), axis=-2
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "family": keras.saving.serialize_keras_object(self.family),
+            "coefficients": self.cell.coefficients.tolist(),
+            "level": self.cell.level,
+            "units": list(self.cell.stack.units),
+            "cell": self.cell.stack.cell,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """Build the model from `get_config`'s dictionary."""
+        return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})
+
+
+class LinearCell(keras.layers.Layer):
+    """One step of a recurrent stack that sees events and the errors of a linear prediction.
+
+    The output is the stack's features and, after them, the prediction of the next event. The state is
+    whether there was an event yet, the last p events, newest first, the prediction of the next, and the
+    stack's. Before the first event lies the first event itself, p times.
+
+    Args:
+        stack: the recurrent layers.
+        coefficients: `(p, event_size, event_size)`.
+        event_size: the number of dimensions of an event.
+        level: by what an event is divided before the stack sees it.
+        **kwargs: the arguments of every Keras layer.
+    """
+
+    def __init__(
+        self, stack: RecurrentStack, coefficients: Any, event_size: int, level: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.coefficients = np.asarray(coefficients, np.float64)
+        shape = self.coefficients.shape
+        if len(shape) != 3 or not shape[0] or shape[1:] != (event_size, event_size):
+            raise ValueError(f"coefficients must be (p, {event_size}, {event_size}); received {shape}")
+        if not np.isfinite(self.coefficients).all() or not level > 0:
+            raise ValueError(f"coefficients must be finite and level positive; received level {level!r}")
+        self.stack, self.event_size, self.level = stack, event_size, float(level)
+
+    @property
+    def state_size(self) -> list[int]:
+        """The size of every state."""
+        size = self.event_size
+        return [1, len(self.coefficients) * size, size, *self.stack.state_size]
+
+    @property
+    def output_size(self) -> int:
+        """The size of the output."""
+        return self.stack.output_size + self.event_size
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights."""
+        self.stack.build((None, 2 * self.event_size))
+        self.built = True
+
+    def call(self, inputs: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list[Any]]:
+        """Return the output and the new states.
+
+        Args:
+            inputs: the last event in the family's units, `(batch, event_size)`.
+            states: as `state_size` says.
+            training: not used.
+        """
+        begun, history, expected, *own = states
+        order, size = len(self.coefficients), self.event_size
+        first = ops.tile(inputs, (1, order))
+        later = ops.concatenate([inputs, history[:, :-size]], axis=-1)
+        history = ops.where(begun > 0, later, first)
+        error = ops.where(begun > 0, inputs - expected, ops.zeros_like(inputs))
+        # Not a matrix product: accelerators round its factors, and predictions are sums of large terms.
+        weights = ops.convert_to_tensor(self.coefficients.reshape(order * size, size), dtype=history.dtype)
+        expected = ops.sum(history[:, :, None] * weights, axis=1)
+        seen = ops.concatenate([inputs / self.level, ops.arcsinh(error)], axis=-1)
+        features, own = self.stack(seen, own)
+        output = ops.concatenate([features, expected], axis=-1)
+        return output, [ops.ones_like(begun), history, expected, *own]
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """Return states of zeros, `(batch, size)` each."""
+        return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size]
+
+
+def _locations(family: Family) -> np.ndarray:
+    """Return 1 where a parameter is a component's location in a dimension, `(event_size, params_size)`."""
+    mixture = without_units(family)
+    if not isinstance(mixture, Mixture) or not isinstance(mixture.family, Normal | Laplace):
+        raise TypeError(f"family must be a mixture of Normal or Laplace; received {family!r}")
+    # A mixture's table has K logits, then K locations of each dimension.
+    slots = np.zeros((family.event_size, 1 + mixture.family.params_size, mixture.num_components))
+    slots[range(family.event_size), 1 + np.arange(family.event_size)] = 1
+    return slots.reshape(family.event_size, family.params_size)

@@ -5,4 +5,4 @@ from mixtura.models.mdn_rnn import MDNRNN
 from mixtura.models.sequence import SequenceModel
 from mixtura.models.tabular import tabular_ensemble
 
-__all__ = ["LinearMDNRNN", "MDNRNN", "SequenceModel", "tabular_ensemble"]
+__all__ = ["MDNRNN", "LinearMDNRNN", "SequenceModel", "tabular_ensemble"]

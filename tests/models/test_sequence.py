@@ -4,10 +4,11 @@ import pytest
 from keras import ops
 
 import mixtura as mx
+from mixtura.compiling import compiled
 from mixtura.models import SequenceModel
 
 RNG = np.random.default_rng(0)
-BATCH, TIME = 3, 6
+BATCH, TIME = 3, 5
 MIXTURE = mx.Mixture(mx.Normal(2), 2)
 UNITS = mx.Affine(MIXTURE, [5.0, -3.0], [2.0, 0.5])
 PEN = mx.Joint(
@@ -53,7 +54,8 @@ def shared():
             sizes = {"inputs": (BATCH, TIME, model.inputs_size), "context": (BATCH, model.context_size)}
             given = {key: RNG.normal(size=shape) for key, shape in sizes.items() if shape[-1]}
             arrays = {key: value.astype("float32") for key, value in {"events": events, **given}.items()}
-            made[name] = model, arrays, numpy(model.unroll(**arrays))
+            unroll = compiled(lambda given: model.unroll(**given), model)
+            made[name] = model, arrays, lambda **given: numpy(unroll(given))
         return made[name]
 
     return get
@@ -67,79 +69,81 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 @every_model
 def test_a_step_at_a_time_is_the_whole_sequence(name, shared):
-    model, given, (params, last) = shared(name)
+    model, given, unroll = shared(name)
+    params, last = unroll(**given)
     assert params.shape == (BATCH, TIME, model.family.params_size)
+    step = compiled(
+        lambda event, i, c, state: model.step(model.embed(ops.convert_to_tensor(event), i, c), state, c),
+        model,
+    )
     context = given.get("context")
     event = np.tile(model.family.units[0], (BATCH, 1)).astype("float32")
     state = model.initial_state(BATCH, context)
     for t in range(TIME):
         inputs = given["inputs"][:, t] if "inputs" in given else None
-        x = model.embed(ops.convert_to_tensor(event), inputs, context)
-        step, state = model.step(x, state, context)
-        close(step, params[:, t])
+        params_t, state = step(event, inputs, context, state)
+        close(params_t, params[:, t])
         event = given["events"][:, t]
     close(state, last)
 
 
-@every_model
-def test_call_is_unroll_without_the_state(name, shared):
-    model, given, (params, _) = shared(name)
+def test_call_is_unroll_without_the_state(shared):
+    model, given, unroll = shared("joint")
+    params, _ = unroll(**given)
     close(model(**given), params)
     close(model(given), params)  # by name, as `fit` gives several inputs
-    assert model.compute_output_shape((None, 7, model.family.event_size)) == (
-        None,
-        7,
-        model.family.params_size,
-    )
+    assert model.compute_output_shape((None, 7, 3)) == (None, 7, model.family.params_size)
     assert model.compute_output_shape({"events": (2, 7, 3)})[:2] == (2, 7)
 
 
 @every_model
 def test_what_comes_after_a_step_cannot_change_it_nor_can_neighbours(name, shared):
-    model, given, (params, _) = shared(name)
+    _, given, unroll = shared(name)
+    params, _ = unroll(**given)
     changed = {key: value.copy() for key, value in given.items()}
     changed["events"][:, 3:] = 99
     changed["events"][1:] = -99
-    close(model(**changed)[0, :4], params[0, :4])
-    assert np.abs(numpy(model(**changed))[0, 4:] - params[0, 4:]).max() > 0.01
+    other, _ = unroll(**changed)
+    close(other[0, :4], params[0, :4])
+    assert np.abs(other[0, 4:] - params[0, 4:]).max() > 0.01
 
 
 @every_model
 def test_a_sequence_goes_on_where_it_stopped(name, shared):
-    model, given, (params, last) = shared(name)
+    _, given, unroll = shared(name)
+    params, last = unroll(**given)
     halves = [
         {key: value if key == "context" else value[:, part] for key, value in given.items()}
         for part in (slice(3), slice(3, None))
     ]
-    first, state = model.unroll(**halves[0])
-    second, after = model.unroll(**halves[1], before=given["events"][:, 2], state=state)
-    close(np.concatenate([numpy(first), numpy(second)], axis=1), params)
+    first, state = unroll(**halves[0])
+    second, after = unroll(**halves[1], before=given["events"][:, 2], state=state)
+    close(np.concatenate([first, second], axis=1), params)
     close(after, last)
 
 
 def test_inputs_and_context_matter(shared):
-    model, given, (params, _) = shared("joint")
+    _, given, unroll = shared("joint")
+    params, _ = unroll(**given)
     for name in ("inputs", "context"):
-        assert (
-            np.abs(numpy(model(**{**given, name: given[name] + 1})) - params).max(axis=(1, 2)) > 0.01
-        ).all()
+        changed, _ = unroll(**{**given, name: given[name] + 1})
+        assert (np.abs(changed - params).max(axis=(1, 2)) > 0.01).all()
     # An input is seen by its own step, not only by later ones.
-    later = {**given, "inputs": given["inputs"] + (np.arange(TIME) >= 3)[:, None]}
-    close(model(**later)[:, :3], params[:, :3])
-    assert np.abs(numpy(model(**later))[:, 3] - params[:, 3]).max() > 0.01
+    later = given["inputs"] + np.float32(np.arange(TIME) >= 3)[:, None]
+    changed, _ = unroll(**{**given, "inputs": later})
+    close(changed[:, :3], params[:, :3])
+    assert np.abs(changed[:, 3] - params[:, 3]).max() > 0.01
 
 
 def test_the_network_sees_standardised_events():
     plain, scaled = mx.MDNRNN(MIXTURE, (4,)), mx.MDNRNN(UNITS, (4,))
     scaled.set_weights(plain.get_weights())
-    u = RNG.normal(size=(1, 4, 2)).astype("float32")
-    shift, scale = (np.asarray(units, "float32") for units in UNITS.units)
-    close(scaled(shift + scale * u), plain(u))
     np.testing.assert_array_equal(numpy(scaled.start_event()), [5, -3])
-    close(scaled.embed(scaled.start_event()[None]), np.zeros((1, 2)))
-    # Draws of one seed are the same, in other units.
-    draws = [model.generate(3, seed=1).events for model in (plain, scaled)]
-    close(shift + scale * draws[0], draws[1])
+    events = ops.convert_to_tensor([[5, -3], [7, -3.5]], dtype="float32")
+    close(scaled.embed(events), np.array([[0, 0], [1, -1]]))
+    # Events of one seed are the same, in other units.
+    u, y = (model.generate(3, seed=1).events for model in (plain, scaled))
+    close(UNITS.units[0] + UNITS.units[1] * u, y)
 
 
 # A model of one's own.

@@ -16,6 +16,7 @@ from mixtura.families import Distribution, Family, Joint
 from mixtura.scores import dequantised_nll, negative_log_likelihood
 
 STEPS, ROWS = 512, 64  # of sequences that go through the network together
+TOGETHER = 2**21  # steps whose parameters are held at once
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def predictions(
     """Yield each sequence's number and the parameters of its steps, `(length, params_size)`.
 
     Sequences go through together with others of about their length, in pieces of 512 steps, between which the
-    state is kept: so memory does not grow with their length, and few shapes are compiled.
+    state is kept: so few shapes are compiled, and of long sequences few are held at once.
 
     Args:
         model: a `mixtura.models.SequenceModel`.
@@ -159,8 +160,9 @@ def predictions(
     """
     run = compiled(lambda *arguments: model.unroll(*arguments), model)
     order = np.argsort([len(one) for one in sequences], kind="stable")
-    for first in range(0, len(order), ROWS):
-        group = order[first : first + ROWS]
+    while len(order):
+        longest = len(sequences[order[:ROWS][-1]])
+        group, order = np.split(order, [min(ROWS, max(1, TOGETHER // max(1, longest)))])
         rows = 1 << (len(group) - 1).bit_length()
         longest = len(sequences[group[-1]])
         size = min(STEPS, max(8, 1 << (longest - 1).bit_length()))

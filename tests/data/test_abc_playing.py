@@ -50,6 +50,7 @@ def test_lengths(music, lengths):
 
 def test_rests():
     assert played("L:1/4\nK:C\nCz2D") == [("n60", 12), ("r", 24), ("n62", 12)]
+    assert played("L:1/4\nK:C\nz|zDz3z4z") == [("r", 24), ("n62", 12), ("r", 96)]
 
 
 def test_what_makes_no_sense_is_no_error():

@@ -145,7 +145,11 @@ class _Tune:
             if tied:
                 continue
             step = int(end * GRID + Fraction(1, 2))
+            symbol = REST if pitch is None else f"n{pitch}"
+            if symbol == REST == "".join(symbols[-2:-1]):  # a rest goes on
+                start -= int(symbols.pop())
+                symbols.pop()
             if step > start and (pitch is None or 0 <= pitch < 128):
-                symbols += [REST if pitch is None else f"n{pitch}", str(min(step - start, LONGEST))]
+                symbols += [symbol, str(min(step - start, LONGEST))]
             start = step
         return symbols

@@ -73,6 +73,13 @@ def test_a_prompt_ends_nothing_but_is_counted(ending, whole, close):
         close(drawn[row], whole[row, :length])
 
 
+def test_another_rule_starts_anew(model):
+    before = model.generate(10, seed=SEEDS, stop=StopAfterTotal(0, 1e9))
+    after = model.generate(10, seed=SEEDS, stop=StopAfterTotal(1, 1e9), after=before)
+    total = ops.convert_to_numpy(after.carry.memory)
+    np.testing.assert_allclose(total, after.events[..., 1].sum(axis=1), rtol=1e-5)
+
+
 @dataclass(frozen=True)
 class Wait(Stop):
     """A rule without a memory that looks at the state."""

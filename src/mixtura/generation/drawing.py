@@ -91,7 +91,7 @@ def generate(
         events, drawn, carry = run(carry, *request.arguments(start, some), ends - start)
         pieces.append(np.asarray(ops.convert_to_numpy(events))[:some])
         lengths += np.asarray(ops.convert_to_numpy(drawn))
-    return Generated(np.swapaxes(np.concatenate(pieces), 0, 1), lengths, carry, request.taken + lengths)
+    return Generated(np.swapaxes(np.concatenate(pieces), 0, 1), lengths, carry, request.taken + lengths, stop)
 
 
 def stream(model: Any, steps: int | None = None, **settings: Any) -> Iterator[np.ndarray]:

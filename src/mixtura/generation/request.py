@@ -89,6 +89,8 @@ class Request:
         if inputs is not None and inputs.ndim == 2:
             self._inputs = np.broadcast_to(inputs[:, None], (len(inputs), self.batch_size, inputs.shape[1]))
         self.carry = None if after is None else after.carry
+        if after is not None and after.stop != stop:  # another rule's memory means nothing to this one
+            self.carry = after.carry._replace(memory=())
         self.taken = np.zeros(self.batch_size, np.int64) if after is None else after.taken
         is_uneven = len(set(self.prompt_lengths.tolist())) > 1 or (after is not None and after.ended.any())
         self.plan = Plan(names, policy, stop, bool(is_uneven))

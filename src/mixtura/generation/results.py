@@ -28,12 +28,14 @@ class Generated:
         carry: what comes after: the last event, the model's state, whether a stop rule has ended the
             sequence, and the rule's memory.
         taken: how many steps each sequence has behind it, those of `after` included, `(batch,)`.
+        stop: the rule that ended sequences: the carry holds its memory.
     """
 
     events: np.ndarray
     lengths: np.ndarray
     carry: Carry
     taken: np.ndarray
+    stop: Any = None
 
     def __len__(self) -> int:
         return len(self.events)

@@ -26,7 +26,7 @@ def compiled(function: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=True)
+        return tf.function(function, jit_compile=True, autograph=False)
     import jax
 
     variables = [variable for layer in layers for variable in layer.variables]

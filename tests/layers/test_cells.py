@@ -174,3 +174,13 @@ def test_every_argument_survives(cell):
 def test_other_units_are_refused(cell, units):
     with pytest.raises(ValueError, match=f"units must be a positive integer; received {units!r}"):
         cell(units)
+
+
+@pytest.mark.parametrize("cell", [LSTMCell(3), GRUCell(3)])
+def test_keras_runs_a_cell_alone(cell):
+    x = np.random.default_rng(0).normal(size=(2, 4, 1)).astype("float32")
+    whole = ops.convert_to_numpy(keras.layers.RNN(cell, return_sequences=True)(x))
+    states = [ops.zeros((2, 3))] * cell.num_states
+    for t in range(4):
+        h, states = cell(ops.convert_to_tensor(x[:, t]), states)
+        np.testing.assert_allclose(whole[:, t], ops.convert_to_numpy(h), atol=1e-6)

@@ -62,7 +62,7 @@ def test_generation_goes_on_from_a_prompt(run, gestures, gestures_csv, tmp_path)
     )
     assert drawn.lengths.tolist() == [5, 5]
     np.testing.assert_allclose(drawn[1][:2], [[1.0, 0.0], [0.9, 0.3]], rtol=1e-6)
-    with pytest.raises(InputError, match="has 12 sequences; expected one, or 2"):
+    with pytest.raises(InputError, match="has 12 sequences; expected 1 or, one for each, 2"):
         runs.generate(run, tmp_path / "b.npz", count=2, prompt=gestures_csv, system=gestures)
 
 

@@ -99,8 +99,10 @@ class Request:
         self._tape = Tape(seed, self.batch_size, width, self.taken)
 
     def _array(self, value: Any) -> np.ndarray:
-        """Return an array, real numbers in the model's dtype."""
+        """Return an array of a context, real numbers in the model's dtype."""
         array = np.asarray(value)
+        if not array.ndim:
+            raise ValueError(f"context must have one entry for each sequence; received {value!r}")
         return array.astype(self._dtype) if array.dtype.kind == "f" else array
 
     @property

@@ -23,6 +23,16 @@ class _Cell(keras.layers.Layer):
         super().__init__(**kwargs)
         self.units = positive_int("units", units)
 
+    @property
+    def state_size(self) -> list[int]:
+        """The size of every state, as `keras.layers.RNN` asks for it."""
+        return [self.units] * self.num_states
+
+    @property
+    def output_size(self) -> int:
+        """The size of the output."""
+        return self.units
+
     def build(self, input_shape: Any) -> None:
         """Create the weights."""
         width = self.gates * self.units

@@ -76,7 +76,7 @@ class RecurrentStack(keras.layers.Layer):
     @property
     def state_size(self) -> list[int]:
         """The size of every state: h and c of each LSTM, h of each GRU, from the bottom up."""
-        return [cell.units for cell in self.cells for _ in range(cell.num_states)]
+        return [size for cell in self.cells for size in cell.state_size]
 
     @property
     def output_size(self) -> int:

@@ -73,6 +73,7 @@ class SequenceModel(keras.Model):
             inputs: of this step, `(batch, size)`, or of all steps.
             context: of the sequence, `(batch, size)`.
         """
+        event = ops.convert_to_tensor(event)
         shift, scale = (ops.convert_to_tensor(u, dtype=event.dtype) for u in self.family.units)
         parts = [(event - shift) / scale]
         if inputs is not None:

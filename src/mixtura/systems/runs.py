@@ -154,7 +154,7 @@ def generate(
         begun = system.read(prompt, config["facts"])
         require(begun, model.family.event_size)
         if len(begun) not in (1, count):
-            raise InputError(f"{prompt} has {len(begun)} sequences; expected one, or {count} as --count says.")
+            raise InputError(f"{prompt} has {len(begun)} sequences; expected 1 or, one for each, {count}.")
         settings["prompt"] = begun[0] if len(begun) == 1 else list(begun)
     drawn = system.generate(model, config["facts"], count, steps, **settings)
     sequences = Sequences.of([drawn[row] for row in range(len(drawn))])

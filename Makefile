@@ -19,7 +19,7 @@ BACKENDS := jax torch $(shell $(PYTHON) -c 'import sys; sys.version_info < (3, 1
 CONTRACT_TESTS := tests/families tests/layers tests/training tests/generation tests/models/test_sequence.py \
 	tests/models/test_mdn_rnn.py tests/test_losses.py \
 	$(wildcard tests/test_metrics.py tests/test_scores.py tests/test_sampling.py tests/test_defects.py)
-BENCHMARKS ?= benchmarks/families.py benchmarks/training.py
+BENCHMARKS ?= benchmarks/families.py benchmarks/training.py benchmarks/generation.py
 
 .PHONY: help demo test test-all test-backends test-jax test-torch test-tensorflow bench lint types check package lock \
 	clean
@@ -47,7 +47,8 @@ test-tensorflow: $(VENV)-tensorflow/.tensorflow
 test-jax test-torch test-tensorflow: test-%:
 	KERAS_BACKEND=$* OMP_NUM_THREADS=1 $(<D)/bin/python -m pytest -n 2 --capture=sys $(CONTRACT_TESTS)
 
-bench: $(VENV)-bench/.bench
+# TensorFlow converts a model for its own interpreter, LiteRT.
+bench: $(VENV)-bench/.bench $(if $(filter tensorflow,$(BACKENDS)),$(VENV)-tensorflow/.tensorflow)
 	@for script in $(BENCHMARKS); do $(<D)/bin/python $$script || exit 1; done
 
 lint: $(VENV)/.dev

@@ -20,12 +20,12 @@ def signals():
 
 def test_scores_by_hand(signals):
     surprise = np.zeros(100)
-    surprise[35:49] = 14.0  # the window of the beat at 40: a quarter of a second before to 0.45 after
+    surprise[38:44] = 6.0  # the window of the beat at 40: a tenth of a second before to two after
     found = score_beats(signals, {"model": [surprise]}, FS)
     # The first beat has none before it, the last no whole window; the beat at 55 counts for medians alone.
     assert found.is_ventricular.tolist() == [False, True, False]
     assert found.recording.tolist() == [0, 0, 0]
-    np.testing.assert_allclose(found.scores["model"], [0, 14, 0])
+    np.testing.assert_allclose(found.scores["model"], [0, 6, 0])
     np.testing.assert_allclose(found.scores["early"], -np.array([17, 20, 25]) / 18.5)
     np.testing.assert_allclose(found.scores["size"], np.array([0, 5, 2]) / 1.0)
 

@@ -84,8 +84,8 @@ def test_generated_signals_are_on_the_grid(trained, tmp_path):
     assert stored.lengths.tolist() == [30, 30]
     assert float(stored.facts["fs"]) == 50
     np.testing.assert_array_equal(stored.data, np.round(drawn.data))
-    runs.generate(trained[1], tmp_path / "drawn.csv", count=1, steps=5, seed=1)
-    assert len(read_sequences(tmp_path / "drawn.csv").data) == 5
+    runs.generate(trained[1], tmp_path / "drawn.csv", count=2, steps=30, seed=1)
+    np.testing.assert_array_equal(read_sequences(tmp_path / "drawn.csv").data, stored.data)
 
 
 def test_without_data_it_says_so():

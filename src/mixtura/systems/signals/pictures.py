@@ -44,7 +44,7 @@ def predictions(
     right.set(
         xlabel="seconds",
         ylabel=f"{unit}, from the linear prediction",
-        title="Density of each next sample, its 90 % interval, what came",
+        title="The next sample: density, 90 % interval, value",
         xlim=(0, time[-1]),
         ylim=(-edge, edge),
     )
@@ -66,8 +66,9 @@ def generated(
             axes.plot(time, centred - row * gap, color=COLOURS["ink"], linewidth=0.8)
         axes.set(xlabel="seconds", title=title, yticks=[])
     size = float(f"{gap / 2:.1g}")
-    columns[0].plot([0, 0], [-gap / 2, -gap / 2 + size], color=COLOURS["orange"], linewidth=2)
-    columns[0].text(0, -gap / 2 + size, f"{size:g} {unit}", color=COLOURS["orange"], fontsize=8, va="bottom")
+    low = -(len(real) - 0.4) * gap
+    columns[0].plot([0, 0], [low, low + size], color=COLOURS["orange"], linewidth=2)
+    columns[0].text(0, low, f"  {size:g} {unit}", color=COLOURS["orange"], fontsize=8, va="bottom")
     save_figure(figure, path)
 
 

@@ -16,7 +16,7 @@ from mixtura.scores import dequantised_nll
 from mixtura.systems.signals.data import Beats, beats
 
 NORMAL, VENTRICULAR = "N", "V"
-BEFORE, AFTER = 0.25, 0.45  # seconds around a beat's mark that count as the beat
+BEFORE, AFTER = 0.1, 0.2  # seconds around a beat's mark: the QRS complex, normal or ventricular
 
 
 def surprises(model: SequenceModel, signals: Sequences, step: float) -> list[np.ndarray]:

@@ -25,7 +25,7 @@ from mixtura.systems.system import Corpus, Preset, System
 from mixtura.training import Ragged, Stateful, initialize_head
 
 KNOWN = ("fs", "units_per_mV")  # what a file may tell of its signals
-STRETCH = 500  # samples in the picture of predictions
+STRETCH = 250  # samples in the picture of predictions
 STEPS = 3600  # of a generated signal, by default: ten seconds of an electrocardiogram
 SHOWN, SHOWN_STEPS = 4, 1800  # signals in the picture of generated ones
 
@@ -48,8 +48,8 @@ class Signals(System):
             length=512,
         ),
         "small": Preset(
-            network={"order": 32, "components": 8, "units": (96,), "cell": "gru"},
-            epochs=12,
+            network={"order": 32, "components": 8, "units": (64,), "cell": "gru"},
+            epochs=10,
             batch_size=64,
             length=256,
             learning_rate=3e-3,
@@ -177,9 +177,12 @@ class Signals(System):
         cell: Any = model.cell
         linear = Linear(float(model.family.units[0][0]), cell.coefficients[:, 0, 0])
         expected = signal - linear.errors(signal)
-        last = slice(-min(STRETCH, steps), None)
-        p = Distribution(model.family, params[last])
-        pictures.predictions(signal[last], p, expected[last], scale, figures / "predictions.png")
+        # Around the largest wave, after the network has seen some.
+        late = np.abs(signal - np.median(signal))[steps // 2 :]
+        first = max(0, min(steps // 2 + int(late.argmax()) - STRETCH // 2, steps - STRETCH))
+        part = slice(first, first + STRETCH)
+        p = Distribution(model.family, params[part])
+        pictures.predictions(signal[part], p, expected[part], scale, figures / "predictions.png")
 
 
 def columns(signals: Sequences) -> list[np.ndarray]:

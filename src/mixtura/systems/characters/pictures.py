@@ -23,7 +23,6 @@ def learning(history: Mapping[str, Sequence[float]], scores: Mapping[str, float]
     """
     figure, (axes,) = new_figure(width=6.4, height=3.8)
     loss_curves(axes, history, "blue", "network")
-    last = len(history["loss"])
     for (name, value), colour in zip(
         [item for item in scores.items() if item[0] != "network"],
         ("grey", "yellow", "orange", "purple"),
@@ -32,15 +31,23 @@ def learning(history: Mapping[str, Sequence[float]], scores: Mapping[str, float]
         axes.axhline(value, color=COLOURS[colour], linewidth=1)
         axes.annotate(
             f"{name}: {value:.2f}",
-            (last, value),
-            xytext=(0, 2),
+            (1, value),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(4, 0),
             textcoords="offset points",
-            horizontalalignment="right",
+            verticalalignment="center",
             fontsize=9,
             color=COLOURS[colour],
         )
     score = scores["network"]
-    axes.plot(last, score, "o", color=COLOURS["blue"], markersize=5, label=f"network, test: {score:.2f}")
+    axes.plot(
+        len(history["loss"]),
+        score,
+        "o",
+        color=COLOURS["blue"],
+        markersize=5,
+        label=f"network, test: {score:.2f}",
+    )
     axes.set(ylabel="nats per symbol", ylim=(0, None), title="The network, and n-grams with backoff")
     axes.legend(loc="lower left")
     save_figure(figure, path)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import keras
 import numpy as np
 
 from mixtura.data.sequences import Sequences, write_sequences
@@ -29,7 +30,7 @@ from mixtura.systems.characters.symbols import (
     read_symbols,
 )
 from mixtura.systems.system import Corpus, Preset, System
-from mixtura.training import Run, initialize_head
+from mixtura.training import Ragged, Run, Stateful, initialize_head
 
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "6-gram": 6}  # what it is compared with
 STEPS = 1000  # symbols that are drawn unless told otherwise, at most
@@ -52,11 +53,11 @@ class Characters(System):
         ),
         "small": Preset(
             {"units": (256,), "recurrent_dropout": 0.3},
-            epochs=14,
+            epochs=24,
+            batch_size=16,
             length=128,
-            stride=64,
             learning_rate=4e-3,
-            patience=3,
+            patience=4,
         ),
         "tiny": Preset({"units": (16,)}, epochs=2, batch_size=16, length=32, learning_rate=1e-2),
     }
@@ -109,6 +110,16 @@ class Characters(System):
         events = corpus.training.data
         initialize_head(model, events[:: 1 + len(events) // 100_000])
         return model
+
+    def trainer(self, model: SequenceModel, preset: Preset) -> keras.Model:
+        """Return the network with its state carried on through a text: it is fresh at the start alone."""
+        return Stateful(model, preset.batch_size)
+
+    def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
+        """Return chunks that follow each other."""
+        assert preset.length is not None
+        start = model.start_event()
+        return Ragged.streams(sequences, preset.length, start=start, batch_size=preset.batch_size)
 
     # ------------------------------------------------------------------ afterwards
 

@@ -41,12 +41,6 @@ class Signals(System):
     about = "electrocardiograms and electroencephalograms: densities of the next sample, strange beats"
     data_name = "biosignal/ecg_mitbih_10min.npz"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "paper": Preset(
-            network={"order": 32, "components": 8, "units": (256, 256), "cell": "lstm"},
-            epochs=40,
-            batch_size=64,
-            length=512,
-        ),
         "small": Preset(
             network={"order": 32, "components": 8, "units": (64,), "cell": "gru"},
             epochs=10,

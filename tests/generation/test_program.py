@@ -6,7 +6,7 @@ import pytest
 
 import mixtura as mx
 from mixtura.generation import StopAfterTotal
-from mixtura.generation.program import KEPT, program
+from mixtura.generation.program import KEPT, programs
 from mixtura.generation.request import SMALLEST, Plan
 
 CONTEXT = np.array([[0.7]], "float32")
@@ -82,11 +82,33 @@ def test_a_policys_weights_may_change(driven):
 def test_a_model_keeps_its_latest_programs():
     model = mx.MDNRNN(mx.Normal(1), (2,))
     plans = [Plan(None, None, StopAfterTotal(0, float(limit)), False) for limit in range(KEPT + 1)]
-    first = program(model, plans[0])
-    assert program(model, Plan(None, None, StopAfterTotal(0, 0), False)) is first  # equal plans are one
+    first = programs(model, plans[0])
+    assert programs(model, Plan(None, None, StopAfterTotal(0, 0), False)) is first  # equal plans are one
     for plan in plans[1:KEPT]:
-        program(model, plan)
-    assert program(model, plans[0]) is first
-    program(model, plans[KEPT])  # the one unused for longest, 1, has to go
-    assert program(model, plans[0]) is first
+        programs(model, plan)
+    assert programs(model, plans[0]) is first
+    programs(model, plans[KEPT])  # the one unused for longest, 1, has to go
+    assert programs(model, plans[0]) is first
     assert plans[1] not in vars(model)["_mixtura_generation"]
+
+
+@compiles
+def test_streams_and_continuations_take_one_program_each():
+    """The first event takes the program of all others: nothing compiles while somebody plays."""
+    traces = []
+
+    class Counting(mx.MDNRNN):
+        def step(self, x, state, context=None):
+            traces.append(x)
+            return super().step(x, state, context)
+
+    model = Counting(mx.Mixture(mx.Normal(1), 2), units=(3,))
+    events = model.stream(seed=0)
+    next(events)
+    warm = len(traces)
+    next(events)
+    assert len(traces) == warm
+    drawn = model.generate(20, seed=0)
+    warm = len(traces)
+    model.generate(20, seed=0, after=drawn)
+    assert len(traces) == warm

@@ -7,6 +7,7 @@ every backend, in float64, and need no compiling.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import accumulate
 from numbers import Real
 from typing import Any
@@ -106,6 +107,7 @@ class TapeDraws(TensorDraws):
         return ops.cast(ops.reshape(numbers, shape), like.dtype)
 
 
+@lru_cache(maxsize=64)
 def numbers_of(family: Any) -> int:
     """Return how many numbers of a tape one draw from a family takes."""
     counter = _Counter()

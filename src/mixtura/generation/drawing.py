@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from mixtura.families.checks import positive_int
-from mixtura.generation.program import program
+from mixtura.generation.program import begin
 from mixtura.generation.request import Policy, Request
 from mixtura.generation.results import Generated
 from mixtura.generation.stopping import Stop
@@ -82,8 +82,7 @@ def generate(
     ends = request.prompt_lengths + positive_int("steps", steps)
     total = int(ends.max())
     request.require_inputs(total)
-    run: Any = program(model, request.plan)
-    carry: Any = request.carry
+    run, carry = begin(request)
     pieces, lengths = [], np.zeros(request.batch_size, np.int64)
     piece = 1 << max(0, (TAPE // request.numbers_per_step).bit_length() - 1)
     for start in range(0, total, piece):
@@ -126,7 +125,7 @@ _SETTINGS = tuple(name for name in signature(generate).parameters if name not in
 
 def _events(request: Request, prompted: int, end: int | None) -> Iterator[np.ndarray]:
     """Yield the events of one sequence, from the end of the prompt on."""
-    run, carry = program(request.model, request.plan), request.carry
+    run, carry = begin(request)
     if prompted:
         _, _, carry = run(carry, *request.arguments(0, prompted), np.array([prompted]))
     for step in count(prompted) if end is None else range(prompted, end):

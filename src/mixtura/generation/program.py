@@ -1,43 +1,70 @@
-"""The loop."""
+"""The loop, and what comes before its first step."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
 from mixtura.compiling import compiled
 from mixtura.families.draws import TapeDraws
-from mixtura.generation.request import Names, Plan
+from mixtura.generation.request import Names, Plan, Request
 from mixtura.generation.results import Carry
 from mixtura.sampling import Sampler, Samplers
 
 KEPT = 8  # programs that a model keeps
 
 
-def program(model: Any, plan: Plan) -> Callable[..., Any]:
-    """Return the loop, compiled for the backend; a model keeps those it was last used with."""
+class Programs(NamedTuple):
+    """Compiled for one plan: two, so that what goes on and what begins share the loop."""
+
+    start: Callable[..., Any]
+    loop: Callable[..., Any]
+
+
+def programs(model: Any, plan: Plan) -> Programs:
+    """Return the programs of a plan; a model keeps those it was last used with."""
     kept = vars(model).setdefault("_mixtura_generation", OrderedDict())
     if plan not in kept:
         policy = [plan.policy] if isinstance(plan.policy, keras.layers.Layer) else []
         for layer in (model, *policy):
             if not layer.built:  # its weights would be made for one program alone
                 raise ValueError(f"{layer.name} has no weights yet; call it once before it is to draw")
-        kept[plan] = compiled(partial(_loop, model, plan), model, *policy)
+        functions = (partial(function, model, plan) for function in (_start, _loop))
+        kept[plan] = Programs(*(compiled(function, model, *policy) for function in functions))
         while len(kept) > KEPT:
             kept.popitem(last=False)
     kept.move_to_end(plan)
     return kept[plan]
 
 
+def begin(request: Request) -> tuple[Callable[..., Any], Carry]:
+    """Return the loop of a request, and what its first step starts from."""
+    start, loop = programs(request.model, request.plan)
+    return loop, request.carry or start(request.prompt_lengths, request.context)
+
+
+def _start(model: Any, plan: Plan, prompt_lengths: Any, context: Any) -> Carry:
+    """Return what the first step starts from."""
+    batch, dtype = prompt_lengths.shape[0], model.variable_dtype
+    if context is not None:
+        context = keras.tree.map_structure(ops.convert_to_tensor, context)
+    return Carry(
+        event=ops.broadcast_to(ops.cast(model.start_event(), dtype), (batch, model.family.event_size)),
+        state=model.initial_state(batch, context),
+        memory=plan.stop.start(batch) if plan.stop else (),
+        ended=ops.zeros((batch,), dtype="bool"),
+    )
+
+
 def _loop(
     model: Any,
     plan: Plan,
-    carry: Carry | None,
+    carry: Carry,
     tape: Any,
     prompt: Any,
     prompt_lengths: Any,
@@ -57,14 +84,7 @@ def _loop(
         context = keras.tree.map_structure(ops.convert_to_tensor, context)
     capacity, batch, _ = tape.shape
     size = model.family.event_size
-    if carry is None:
-        carry = Carry(
-            event=ops.broadcast_to(ops.cast(model.start_event(), dtype), (batch, size)),
-            state=model.initial_state(batch, context),
-            memory=plan.stop.start(batch) if plan.stop else (),
-            ended=ops.zeros((batch,), dtype="bool"),
-        )
-    elif plan.stop and not keras.tree.flatten(carry.memory):
+    if plan.stop and not keras.tree.flatten(carry.memory):
         carry = carry._replace(memory=plan.stop.start(batch))
     settings = _samplers(plan.names, iter(range(sampler.shape[0])), sampler)
 
@@ -111,7 +131,9 @@ def _loop(
         ops.zeros((batch,), dtype="int32"),
         ops.zeros((capacity, batch, size), dtype=dtype),
     )
-    _, lengths, buffer, *flat = ops.while_loop(cond, body, (*start, *template))
+    before = (*start, *template)
+    # One step, as live use takes them, is no loop: that would cost as much as the step.
+    _, lengths, buffer, *flat = body(*before) if capacity == 1 else ops.while_loop(cond, body, before)
     return buffer, lengths, keras.tree.pack_sequence_as(carry, flat)
 
 

@@ -61,8 +61,8 @@ class Request:
         family: Family = model.family
         self.model, self._dtype = model, model.variable_dtype
         sampler = resolve(sampler, temperature)
-        # Shows what does not fit the family before anything is compiled.
-        family.sample(np.zeros(family.params_size), 0, sampler)
+        if isinstance(sampler, Mapping):  # shows a part that there is none of before anything is compiled
+            family.sample(np.zeros(family.params_size), 0, sampler)
         names, temperatures = _taken_apart(sampler)
         self._sampler = np.array(temperatures, np.float64).reshape(-1, 3)
         prompts, is_shared = _prompts(family, prompt)
@@ -71,13 +71,13 @@ class Request:
             raise ValueError(f"inputs must be (batch, steps, size) or (steps, size); received {inputs.shape}")
         if isinstance(context, list):  # of numbers; tensors nest in mappings and tuples
             context = np.asarray(context)
-        self._context = None if context is None else keras.tree.map_structure(self._array, context)
+        self.context = None if context is None else keras.tree.map_structure(self._array, context)
         self.batch_size = _batch_size(
             batch_size=batch_size,
             seed=len(seed) if are_several(seed) else None,
             prompt=None if is_shared else len(prompts),
             inputs=len(inputs) if inputs is not None and inputs.ndim == 3 else None,
-            context=None if context is None else len(keras.tree.flatten(self._context)[0]),
+            context=None if context is None else len(keras.tree.flatten(self.context)[0]),
             after=None if after is None else len(after),
         )
         if is_shared:
@@ -136,7 +136,7 @@ class Request:
             prompt,
             self.prompt_lengths - np.int32(start),
             inputs,
-            self._context,
+            self.context,
             self._sampler,
             np.int32(count),
         )

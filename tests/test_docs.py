@@ -30,6 +30,7 @@ def test_the_readmes_python_runs(capsys):
         "moves.md",
         "negative-log-likelihood.md",
         "sequences.md",
+        "signals.md",
         *(pytest.param(page, marks=pytest.mark.slow) for page in ("regression.md", "training.md")),
     ],
 )

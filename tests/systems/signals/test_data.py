@@ -13,6 +13,12 @@ def test_the_lead_mlii_is_kept_wherever_it_is(hearts):
     np.testing.assert_array_equal(signals[1][:, 0], whole[1][:, 1])
 
 
+def test_the_count_of_zero_is_taken_away(tmp_path):
+    signals = Sequences(np.int16([[1030], [1000]]), [0, 2], facts={"adc_zero": np.array(1024)})
+    write_sequences(tmp_path / "one.npz", signals)
+    assert read_signals(tmp_path / "one.npz").data[:, 0].tolist() == [6, -24]
+
+
 def test_pacemakers_are_left_out(hearts):
     assert read_signals(hearts).fields["record"].tolist() == ["101", "106", "108", "201", "202", "210"]
 

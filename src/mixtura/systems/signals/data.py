@@ -22,9 +22,10 @@ def read_signals(path: Path) -> Sequences:
     - `.npz`, CSV and folders of CSV: see `read_sequences`;
     - a WFDB header `.hea`, or a folder with some: see `read_records`.
 
-    Where a field `leads` names the channels, MLII is kept if there is one; else the first channel is.
-    Recordings whose field `ds` is 0 (pacemakers, in the split of de Chazal et al. 2004) are left out. The
-    field `number` has a recording's place in the file, by which `beats` finds what belongs to it.
+    Where a field `leads` names the channels, MLII is kept if there is one; else the first channel is. A fact
+    `adc_zero`, the count that stands for zero, is taken away. Recordings whose field `ds` is 0 (pacemakers,
+    in the split of de Chazal et al. 2004) are left out. The field `number` has a recording's place in the
+    file, by which `beats` finds what belongs to it.
 
     Raises:
         InputError: as the readers; or if there are only recordings of pacemakers.
@@ -34,8 +35,9 @@ def read_signals(path: Path) -> Sequences:
     leads = found.fields.get("leads")
     names = [[]] * len(found) if leads is None else np.reshape(leads, (len(found), -1)).tolist()
     channels = [one.index(LEAD) if LEAD in one else 0 for one in names]
+    zero = float(found.facts.get("adc_zero", 0.0))
     signals = Sequences.of(
-        [one[:, [channel]].astype(np.float32) for one, channel in zip(found, channels, strict=True)]
+        [(one[:, [channel]] - zero).astype(np.float32) for one, channel in zip(found, channels, strict=True)]
     )
     fields = {**found.fields, "number": np.arange(len(found))}
     signals = Sequences(signals.data, signals.offsets, fields, found.facts)

@@ -88,7 +88,8 @@ def comparison(scores: Mapping[str, Mapping[str, float]], path: Path) -> None:
         axes.plot(range(len(order)), values, "o", markersize=4, color=COLOURS[colour], label=name)
     axes.axhline(0, color=COLOURS["blue"], linewidth=1, label="network")
     # One recording that breaks a model would hide all others.
-    axes.set_ylim(top=1.2 * float(np.percentile([[*own.values()] for own in excess], 96)))
+    values = [value for own in excess for value in own.values()]
+    axes.set_ylim(top=min(1.05 * max(values), 3 * float(np.percentile(values, 90))))
     axes.set(ylabel="nats per sample more than the network", title="Held-out recordings, dequantised")
     is_short = len(order) <= 30
     axes.set_xticks(range(len(order)) if is_short else [], order if is_short else [], rotation=90, fontsize=8)

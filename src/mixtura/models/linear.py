@@ -36,7 +36,6 @@ class LinearMDNRNN(SequenceModel):
         level: by what the last event is divided before the network sees it: its spread in the family's units.
         units: the size of each recurrent layer, from the bottom up.
         cell: "lstm" or "gru".
-        seed: of dropout's masks, which there are none of; kept for `RecurrentStack`.
         **kwargs: the arguments of every Keras model.
 
     Raises:

@@ -45,10 +45,11 @@ def test_pieces_do_not_show(monkeypatch):
 
 def test_the_spread_follows_the_errors():
     errors = RNG.normal(size=40)
-    wanted = [np.mean(errors[:4] ** 2)]
+    wanted = [2.0]
     for e in errors[:-1]:
         wanted.append(0.75 * wanted[-1] + 0.25 * e**2)
-    np.testing.assert_allclose(baselines.spread(errors, 4, 0.3), np.sqrt(np.square(0.3) + wanted))
+    noise = Noise(np.ones(1), np.zeros(1), np.ones(1), memory=4, floor=0.3, start=2.0)
+    np.testing.assert_allclose(noise.spread(errors), np.sqrt(np.square(0.3) + wanted))
 
 
 def test_the_density_is_a_mixture_in_units_of_the_spread():

@@ -88,6 +88,12 @@ def test_generated_signals_are_on_the_grid(trained, tmp_path):
     np.testing.assert_array_equal(read_sequences(tmp_path / "drawn.csv").data, stored.data)
 
 
+def test_recordings_must_be_longer_than_the_linear_prediction(tmp_path):
+    (tmp_path / "short.csv").write_text("y\n" + "1\n2\n" * 5)
+    with pytest.raises(InputError, match=r"short\.csv, the training part: sequence 0 has 8 steps"):
+        Signals().corpus(tmp_path / "short.csv", Signals.presets["tiny"], 0)
+
+
 def test_without_data_it_says_so():
     with pytest.raises(InputError, match="signals needs recordings"):
         Signals().corpus(None, Signals.presets["tiny"], 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.signal import lfilter
@@ -55,9 +55,9 @@ class Noise:
     r"""What is left, as a mixture of normals, in units of a spread $s_t$ that may follow the errors.
 
     $$p(e_t) = \sum_k w_k\, \mathcal{N}(e_t \mid s_t m_k,\ s_t^2 v_k), \qquad
-      s_t^2 = f^2 + \lambda s_{t-1}^2 + (1 - \lambda)\, e_{t-1}^2$$
+      s_t^2 = f^2 + r_t, \qquad r_t = \lambda r_{t-1} + (1 - \lambda)\, e_{t-1}^2$$
 
-    without f, the floor, inside the recursion; with $s_t = 1$ where `memory` is 0.
+    or $s_t = 1$ where `memory` is 0.
 
     Attributes:
         weights: w, `(K,)`.
@@ -65,6 +65,7 @@ class Noise:
         variances: v.
         memory: $1 / (1 - \lambda)$, in samples; 0 for a spread that does not change.
         floor: f, in the signal's units.
+        start: $r_0$.
     """
 
     weights: np.ndarray
@@ -72,6 +73,15 @@ class Noise:
     variances: np.ndarray
     memory: float = 0.0
     floor: float = 0.0
+    start: float = 0.0
+
+    def spread(self, errors: np.ndarray) -> np.ndarray:
+        """Return s for the errors of one signal, `(length,)`; it depends on earlier errors only."""
+        if not self.memory:
+            return np.ones_like(errors)
+        keep = 1 - 1 / self.memory
+        squares = np.concatenate([[self.start], (1 - keep) * errors[:-1] ** 2])
+        return np.sqrt(self.floor**2 + lfilter([1.0], [1.0, -keep], squares))
 
     def log_density(self, errors: np.ndarray, spread: np.ndarray | float = 1.0) -> np.ndarray:
         """Return the log density of errors, given their spread."""
@@ -80,19 +90,11 @@ class Noise:
         return logsumexp(terms - 0.5 * (u - self.means) ** 2 / self.variances, axis=-1) - np.log(spread)
 
 
-def spread(errors: np.ndarray, memory: float, floor: float) -> np.ndarray:
-    """Return $s_t$ of `Noise` for the errors of one signal; it begins at their first values' size."""
-    if not memory:
-        return np.ones_like(errors)
-    keep = 1 - 1 / memory
-    squares = np.concatenate([[np.mean(errors[: int(memory)] ** 2)], errors[:-1] ** 2])
-    squares[1:] *= 1 - keep
-    return np.sqrt(floor**2 + lfilter([1.0], [1.0, -keep], squares))
-
-
 def fit_noise(errors: Sequence[np.ndarray], components: int, memory: float, floor: float, seed: int) -> Noise:
     """Fit the mixture by expectation-maximisation, to at most 100 000 errors drawn at random."""
-    scaled = np.concatenate([one / spread(one, memory, floor) for one in errors])
+    start = float(np.mean(np.concatenate(errors) ** 2))
+    empty = Noise(np.ones(1), np.zeros(1), np.ones(1), memory, floor, start)
+    scaled = np.concatenate([one / empty.spread(one) for one in errors])
     rng = np.random.default_rng(seed)
     scaled = rng.choice(scaled, min(ROWS_FITTED, len(scaled)), replace=False)
     unit = scaled.std() or 1.0
@@ -101,7 +103,7 @@ def fit_noise(errors: Sequence[np.ndarray], components: int, memory: float, floo
     variances = mixture.covariances_[:, 0, 0] * unit**2
     if not memory:
         variances = np.maximum(variances, floor**2)
-    return Noise(mixture.weights_, mixture.means_[:, 0] * unit, variances, memory, floor)
+    return replace(empty, weights=mixture.weights_, means=mixture.means_[:, 0] * unit, variances=variances)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Autoregression:
         Values are dequantised as in `mixtura.scores.dequantised_nll`, what they are predicted from is not.
         """
         errors = self.linear.errors(signal)
-        own = spread(errors, self.noise.memory, self.noise.floor)
+        own = self.noise.spread(errors)
         rng = np.random.default_rng(seed)
         total = np.zeros(len(errors))
         for _ in range(draws if step else 1):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from mixtura.data.sequences import Sequences, write_sequences
+from mixtura.data.sequences import Sequences, require, write_sequences
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import predictions
 from mixtura.families import Affine, Distribution, Mixture, Normal
@@ -71,6 +71,7 @@ class Signals(System):
             )
         signals = self.read(data, {})
         training, validation, test, how = split_signals(signals, seed)
+        require(training, steps=2 * preset.network["order"] + 1, what=f"{data}, the training part")
         known = {name: float(signals.facts[name]) for name in KNOWN if name in signals.facts}
         step = training.recording_step().tolist()
         return Corpus(training, validation, test, step, {"split": how, "step": step[0], **known})

@@ -26,6 +26,7 @@ def test_the_readmes_python_runs(capsys):
 @pytest.mark.parametrize(
     "page",
     [
+        "characters.md",
         "families.md",
         "moves.md",
         "negative-log-likelihood.md",

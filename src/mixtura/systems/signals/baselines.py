@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture
 
 ORDERS = (1, 2, 4, 8, 16, 32, 64)
-MEMORIES = (10, 30, 100, 300)  # of the adaptive spread, in samples
+MEMORIES = (3, 5, 10, 30, 100)  # of the adaptive spread, in samples
 COMPONENTS, ROWS_FITTED = 5, 100_000
 FIT = 1 << 16  # samples in one piece of the normal equations
 

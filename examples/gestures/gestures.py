@@ -8,12 +8,11 @@
 columns `x` and `y`. Splitting, normalising, training, resuming, scoring and writing files come with `System`.
 """
 
-from pathlib import Path
 from typing import ClassVar
 
 import mixtura as mx
 from mixtura.drawing import new_figure, save_figure
-from mixtura.systems.system import Corpus, Preset, System
+from mixtura.systems.system import Corpus, Outcome, Preset, System
 
 
 class Gestures(System):
@@ -38,15 +37,14 @@ class Gestures(System):
         )
         return mx.MDNRNN(mx.Affine(mixture, mean, scale), preset.network["units"], relative=True)
 
-    def report(self, model: mx.SequenceModel, corpus: Corpus, figures: Path, seed: int) -> dict:
+    def report(self, outcome: Outcome) -> dict:
         """Draw real movements and generated ones side by side."""
-        drawn = model.generate(int(corpus.training.lengths.mean()), batch_size=9, seed=seed)
+        steps, recorded = outcome.corpus.facts["length"], outcome.corpus.validation
+        drawn = outcome.model.generate(steps, batch_size=9, seed=outcome.seed)
         figure, panels = new_figure(2, sharex=True, sharey=True)
-        for axes, name, paths in zip(
-            panels, ("recorded", "generated"), (corpus.validation, drawn), strict=True
-        ):
+        for axes, name, paths in zip(panels, ("recorded", "generated"), (recorded, drawn), strict=True):
             for path, _ in zip(paths, range(9), strict=False):
                 axes.plot(path[:, 0], path[:, 1])
             axes.set_title(name)
-        save_figure(figure, figures / "gestures.png")
+        save_figure(figure, outcome.figures / "gestures.png")
         return {}

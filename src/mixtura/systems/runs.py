@@ -19,8 +19,8 @@ from mixtura.evaluation.sequences import SequenceScores
 from mixtura.files import check_output
 from mixtura.models import SequenceModel
 from mixtura.systems.registry import find
-from mixtura.systems.system import Preset, System
-from mixtura.training import EpochProgress, Run, Stateful, fit, load, progress_bar
+from mixtura.systems.system import Outcome, Preset, System
+from mixtura.training import Run, load
 
 
 class Trained(NamedTuple):
@@ -78,12 +78,6 @@ def train(
         require(part, steps=2)
     keras.utils.set_random_seed(seed)
     model = system.build(settings, corpus, seed)
-    training, validation = (
-        system.rows(model, settings, part) for part in (corpus.training, corpus.validation)
-    )
-    trainer = system.trainer(model, settings)
-    batches = sum(len(events) for _, events, _ in training.parts) // training.batch_size
-    system.compile(trainer, settings, settings.epochs * batches)
     step = [float(one) for one in (corpus.step or corpus.training.recording_step())]
     config = {
         "system": system.name,
@@ -97,21 +91,10 @@ def train(
         "facts": dict(corpus.facts),
     }
     run = Run.begin(out, config, overwrite=overwrite, resume=resume)
-    patience = keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True)
-    with progress_bar() as progress:
-        history = fit(
-            trainer,
-            training,
-            validation_data=validation,
-            epochs=settings.epochs,
-            verbose=0,
-            callbacks=[EpochProgress(progress, system.name), patience],
-            seed=seed,
-            run=run,
-        ).history
+    history = system.fit(model, settings, corpus, seed, run)
     held_out = "validation" if corpus.test is None else "test"
     scores = system.score(model, corpus.test or corpus.validation, step)
-    numbers = system.report(model, corpus, run.path / "figures", seed)
+    numbers = system.report(Outcome(model, settings, corpus, history, scores, run.path / "figures", seed))
     _draw_losses(history, scores, held_out, run.figure("loss"))
     result = Trained(scores, held_out, numbers, model.count_params(), len(history["loss"]))
     about = {"params": result.params, "epochs": result.epochs, "held_out": held_out}
@@ -196,7 +179,6 @@ def opened(run: Path, system: System | None = None) -> tuple[System, SequenceMod
     elif system.name != name:
         raise InputError(f"{run} is a run of the system {name!r}; received the system {system.name!r}.")
     model = load(run)
-    model = model.model if isinstance(model, Stateful) else model
     if not isinstance(model, SequenceModel):
         raise InputError(f"{run} holds a {type(model).__name__}; expected a sequence model.")
     return system, model, config

@@ -16,7 +16,7 @@ from mixtura.evaluation.sequences import SequenceScores, score_sequences
 from mixtura.generation import Generated
 from mixtura.losses import NegativeLogLikelihood
 from mixtura.models import SequenceModel
-from mixtura.training import Ragged
+from mixtura.training import EpochProgress, Ragged, Run, fit, progress_bar
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,29 @@ class Corpus:
     test: Sequences | None = None
     step: Sequence[float] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A training that is done, for a system to report on.
+
+    Attributes:
+        model: trained.
+        preset: what it was trained with.
+        corpus: what it was trained on.
+        history: losses of every epoch, by name.
+        scores: on the held-out sequences.
+        figures: the folder for pictures; the run's folder is above it.
+        seed: of samples.
+    """
+
+    model: SequenceModel
+    preset: Preset
+    corpus: Corpus
+    history: Mapping[str, Sequence[float]]
+    scores: SequenceScores
+    figures: Path
+    seed: int
 
 
 class System:
@@ -146,6 +169,44 @@ class System:
         optimizer = keras.optimizers.Adam(rate, clipnorm=preset.clipnorm)
         model.compile(optimizer, loss=NegativeLogLikelihood(model.family))
 
+    def fit(
+        self,
+        model: SequenceModel,
+        preset: Preset,
+        corpus: Corpus,
+        seed: int,
+        run: Run | None = None,
+        title: str | None = None,
+    ) -> Mapping[str, Sequence[float]]:
+        """Train the model, showing progress, and return the losses of every epoch.
+
+        Args:
+            model: what `build` returned, or another of the same events.
+            preset: what to train with.
+            corpus: what to train on.
+            seed: of the batches.
+            run: where to keep the state; see `mixtura.training.fit`.
+            title: what the progress bar says; by default the system's name.
+        """
+        parts = corpus.training, corpus.validation
+        training, validation = (self.rows(model, preset, part) for part in parts)
+        trainer = self.trainer(model, preset)
+        batches = sum(len(events) for _, events, _ in training.parts) // training.batch_size
+        self.compile(trainer, preset, preset.epochs * batches)
+        patience = keras.callbacks.EarlyStopping(patience=preset.patience, restore_best_weights=True)
+        with progress_bar() as progress:
+            history = fit(
+                trainer,
+                training,
+                validation_data=validation,
+                epochs=preset.epochs,
+                verbose=0,
+                callbacks=[EpochProgress(progress, title or self.name), patience],
+                seed=seed,
+                run=run,
+            )
+        return history.history
+
     # ------------------------------------------------------------------ afterwards
 
     def generate(
@@ -168,6 +229,6 @@ class System:
         """Return the scores of held-out sequences."""
         return score_sequences(model, sequences, step)
 
-    def report(self, model: SequenceModel, corpus: Corpus, figures: Path, seed: int) -> dict[str, Any]:
-        """Draw the system's pictures of a trained model into a folder, and return its own numbers."""
+    def report(self, outcome: Outcome) -> dict[str, Any]:
+        """Draw the system's pictures of a trained model, and return its own numbers."""
         return {}

@@ -18,6 +18,7 @@ from mixtura.files import check_output, is_leftover, remove_leftovers, replacing
 from mixtura.training import state
 from mixtura.training.checkpoint import Checkpoint
 from mixtura.training.processes import alone, by_the_first, is_first
+from mixtura.training.stateful import Stateful
 
 _FORMAT = "mixtura run 1"
 
@@ -189,7 +190,8 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any
 def load(run: str | Path) -> keras.Model:
     """Return the model of a run folder, with the family in its head, ready to predict.
 
-    Of a run that has not finished it is the model after the last epoch that was kept.
+    Of a run that has not finished it is the model after the last epoch that was kept; of a `Stateful`, the
+    model in it.
 
     Raises:
         InputError: if the folder is no run, or its model or checkpoint is damaged.
@@ -212,4 +214,4 @@ def load(run: str | Path) -> keras.Model:
         raise InputError(f"{file} is damaged or no model of Mixtura's ({reason}).") from error
     if checkpoint and not checkpoint.is_final:
         folder.restore(model, checkpoint)
-    return model
+    return model.model if isinstance(model, Stateful) else model

@@ -20,7 +20,7 @@ class Stateful(keras.Model):
     `Ragged.streams` of the same batch size. The weights are those of the wrapped model, which is the one to
     use afterwards.
 
-    Outside of training, every row begins with the initial state.
+    It does so in validation too, where `Ragged.streams` of the same batch size are given.
 
     Args:
         model: a `SequenceModel`.
@@ -62,11 +62,11 @@ class Stateful(keras.Model):
         return self.model.initial_state(self.batch_size, context)
 
     def call(self, data: Mapping[str, Any], training: bool = False) -> Any:
-        """Return the parameters of every step, and carry the state on while training."""
+        """Return the parameters of every step, and carry the state on."""
         given = dict(data)
         fresh = given.pop("fresh")
         # One row alone is none of the lanes.
-        if not training or fresh.shape[0] not in (None, self.batch_size):
+        if fresh.shape[0] not in (None, self.batch_size):
             return self.model.call(given, training=training)
         start = self.model.initial_state(self.batch_size, given.get("context"))
         parts = [

@@ -29,8 +29,8 @@ from mixtura.systems.characters.symbols import (
     encode_all,
     read_symbols,
 )
-from mixtura.systems.system import Corpus, Preset, System
-from mixtura.training import Ragged, Run, Stateful, initialize_head
+from mixtura.systems.system import Corpus, Outcome, Preset, System
+from mixtura.training import Ragged, Stateful, initialize_head
 
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "6-gram": 6}  # what it is compared with
 STEPS = 1000  # symbols that are drawn unless told otherwise, at most
@@ -137,11 +137,10 @@ class Characters(System):
             settings["prompt"] = None if prompt is None else _unended(prompt, end)
         return model.generate(steps or STEPS, batch_size=count, **settings)
 
-    def report(self, model: SequenceModel, corpus: Corpus, figures: Path, seed: int) -> dict[str, Any]:
+    def report(self, outcome: Outcome) -> dict[str, Any]:
         """Compare the network with n-grams on the test sequences; draw, and write a sample into the run."""
+        model, corpus, figures = outcome.model, outcome.corpus, outcome.figures
         assert corpus.test is not None  # this system's corpus has one
-        checkpoint = Run(figures.parent).checkpoint()
-        epochs = checkpoint.history if checkpoint else []
         kind, letters = corpus.facts["kind"], corpus.facts["symbols"]
         training, validation, test = (
             [events.argmax(axis=-1) for events in part]
@@ -152,15 +151,14 @@ class Characters(System):
             grams = KneserNey(training, validation, len(letters), order)
             surprise[name] = [grams.nll(one) for one in test]
         scores = {name: float(np.concatenate(each).mean()) for name, each in surprise.items()}
-        history = {name: [epoch[name] for epoch in epochs] for name in ("loss", "val_loss")}
-        pictures.learning(history, scores, figures / "learning.png")
+        pictures.learning(outcome.history, scores, figures / "learning.png")
         longest = int(corpus.test.lengths.argmax())
         pictures.passage(
             [f"{symbol} " if kind == "midi" else symbol for symbol in decode(corpus.test[longest], letters)],
             {f"the {name}": surprise[name][longest] for name in ("trigram", "network")},
             figures / "passage.png",
         )
-        drawn = self.generate(model, corpus.facts, 1, None, seed=seed)
+        drawn = self.generate(model, corpus.facts, 1, None, seed=outcome.seed)
         sample = figures.parent / f"sample{next(iter(KINDS[kind].write))}"
         self.write(sample, Sequences.of([drawn[0]]), corpus.facts)
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,8 +17,7 @@ from mixtura.models import MDNRNN, SequenceModel
 from mixtura.sampling import Sampler
 from mixtura.systems.moves import comparison, networks, pictures, world
 from mixtura.systems.moves.paths import moves_of, origin_of, positions_of, read_paths
-from mixtura.systems.system import Corpus, Preset, System
-from mixtura.training import EpochProgress, fit, progress_bar
+from mixtura.systems.system import Corpus, Outcome, Preset, System
 
 DRAWN = 100  # paths in a picture, at most
 FORKS = {"two ways": "first", "three ways": "upper"}  # drawn, and their places
@@ -33,13 +32,6 @@ class MovesPreset(Preset):
     """
 
     paths: int = 4096
-
-
-@dataclass(frozen=True)
-class MovesCorpus(Corpus):
-    """The data, and what the second network is trained with."""
-
-    preset: Preset = field(default_factory=MovesPreset)
 
 
 class Moves(System):
@@ -68,7 +60,7 @@ class Moves(System):
             return self._world(preset, seed)
         split, origin = super().corpus(data, preset, seed), origin_of(read_paths(data))
         parts = split.training, split.validation, split.test
-        return MovesCorpus(*parts, split.step, _facts(split.training, origin, is_world=False), preset)
+        return Corpus(*parts, split.step, _facts(split.training, origin, is_world=False))
 
     def _world(self, preset: Preset, seed: int) -> Corpus:
         rng, origin = np.random.default_rng(seed), np.zeros(2)
@@ -77,7 +69,7 @@ class Moves(System):
             moves_of(world.walk(count, rng), origin) for count in (paths, paths // 4, paths // 4)
         )
         facts = _facts(training, origin, is_world=True)
-        return MovesCorpus(training, validation, test, (0.0, 0.0, 0.0), facts, preset)
+        return Corpus(training, validation, test, (0.0, 0.0, 0.0), facts)
 
     def read(self, path: Path, facts: Mapping[str, Any]) -> Sequences:
         """Return a file's paths as moves."""
@@ -101,26 +93,11 @@ class Moves(System):
         """Return the MDN-RNN."""
         return networks.mdn_rnn(corpus.training, **preset.network, seed=seed)
 
-    def squared_error(self, corpus: MovesCorpus, seed: int) -> MDNRNN:
+    def squared_error(self, preset: Preset, corpus: Corpus, seed: int) -> MDNRNN:
         """Train the second network: the same body, data, epochs and rates."""
-        preset = corpus.preset
         keras.utils.set_random_seed(seed)
         model = networks.squared_error(corpus.training, preset.network["units"], seed)
-        parts = corpus.training, corpus.validation
-        training, validation = (self.rows(model, preset, part) for part in parts)
-        batches = sum(len(events) for _, events, _ in training.parts) // training.batch_size
-        self.compile(model, preset, preset.epochs * batches)
-        patience = keras.callbacks.EarlyStopping(patience=preset.patience, restore_best_weights=True)
-        with progress_bar() as progress:
-            fit(
-                model,
-                training,
-                validation_data=validation,
-                epochs=preset.epochs,
-                verbose=0,
-                callbacks=[EpochProgress(progress, "squared error"), patience],
-                seed=seed,
-            )
+        self.fit(model, preset, corpus, seed, title="squared error")
         return networks.with_its_noise(model, corpus.training)
 
     # ------------------------------------------------------------------ afterwards
@@ -131,12 +108,12 @@ class Moves(System):
         """Draw paths; each ends with the move whose flag says so."""
         return model.generate(steps or facts["steps"], batch_size=count, stop=comparison.STOP, **settings)
 
-    def report(self, model: SequenceModel, corpus: Corpus, figures: Path, seed: int) -> dict[str, Any]:
+    def report(self, outcome: Outcome) -> dict[str, Any]:
         """Compare the MDN-RNN with squared error: scores, where paths lead, and what is seen at forks."""
-        assert isinstance(corpus, MovesCorpus)
-        assert corpus.test is not None
-        facts, test = corpus.facts, corpus.test
-        other = self.squared_error(corpus, seed)
+        model, corpus, seed = outcome.model, outcome.corpus, outcome.seed
+        assert corpus.test is not None  # this system's corpus has one
+        facts, test, figures = corpus.facts, corpus.test, outcome.figures
+        other = self.squared_error(outcome.preset, corpus, seed)
         origin = np.array(facts["origin"])
         settings = {"held_out": test, "origin": origin, "steps": facts["steps"], "seed": seed}
         still, noisy = ({"move": Sampler(scale=scale)} for scale in (0.0, 1.0))
@@ -150,8 +127,8 @@ class Moves(System):
         panels = {title: several[:DRAWN] for title, several in zip(titles, paths.values(), strict=True)}
         pictures.paths(panels, figures / "paths.png", facts["world"])
         nll = {
-            name: score_sequences(one, test, corpus.step).nll_per_step
-            for name, one in (("mdn_rnn", model), ("squared_error", other))
+            "mdn_rnn": outcome.scores.nll_per_step,
+            "squared_error": score_sequences(other, test, corpus.step).nll_per_step,
         }
         if not facts["world"]:
             return {"nll_per_step": nll}

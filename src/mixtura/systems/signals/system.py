@@ -21,7 +21,7 @@ from mixtura.systems.signals import pictures
 from mixtura.systems.signals.baselines import Linear, fit_autoregressions, fit_linear
 from mixtura.systems.signals.data import read_signals, split_signals
 from mixtura.systems.signals.surprise import areas, score_beats, surprises
-from mixtura.systems.system import Corpus, Preset, System
+from mixtura.systems.system import Corpus, Outcome, Preset, System
 from mixtura.training import Ragged, Stateful, initialize_head
 
 KNOWN = ("fs", "units_per_mV")  # what a file may tell of its signals
@@ -124,11 +124,11 @@ class Signals(System):
         """Draw so many signals, from rest: the first second or so still swings in."""
         return model.generate(steps or STEPS, batch_size=count, **settings)
 
-    def report(self, model: SequenceModel, corpus: Corpus, figures: Path, seed: int) -> dict[str, Any]:
+    def report(self, outcome: Outcome) -> dict[str, Any]:
         """Compare with linear autoregressions on the held-out recordings, and look for strange beats."""
-        test, facts = corpus.test, corpus.facts
-        assert test is not None
-        step = corpus.facts["step"]
+        model, corpus, figures, seed = outcome.model, outcome.corpus, outcome.figures, outcome.seed
+        test, facts, step = corpus.test, corpus.facts, corpus.facts["step"]
+        assert test is not None  # this system's corpus has one
         linear = fit_autoregressions(columns(corpus.training), columns(corpus.validation), step, seed)
         surprise = {"network": surprises(model, test, step)} | {
             f"linear, {name}": [one.nll(signal, step, seed=n) for n, signal in enumerate(columns(test))]

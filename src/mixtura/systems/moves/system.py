@@ -46,6 +46,8 @@ class Moves(System):
     name = "moves"
     about = "a robot at forks: a mixture keeps every branch, squared error walks into the wall"
     presets: ClassVar[Mapping[str, Preset]] = {
+        # Of the size of IMPSY's "l" (Martin & Torresen 2019); nothing was published on this world.
+        "paper": MovesPreset({"units": (256, 256), "num_components": 5}, epochs=60, batch_size=64, buckets=1),
         "small": MovesPreset(
             {"units": (96,), "num_components": 6}, epochs=60, batch_size=64, buckets=1, learning_rate=4e-3
         ),

@@ -41,6 +41,10 @@ class Signals(System):
     about = "electrocardiograms and electroencephalograms: densities of the next sample, strange beats"
     data_name = "biosignal/ecg_mitbih_10min.npz"
     presets: ClassVar[Mapping[str, Preset]] = {
+        # Of the size of IMPSY's "l" (Martin & Torresen 2019); nothing was published on such signals.
+        "paper": Preset(
+            network={"order": 32, "components": 5, "units": (256, 256)}, epochs=10, batch_size=64, length=256
+        ),
         "small": Preset(
             network={"order": 32, "components": 8, "units": (64,), "cell": "gru"},
             epochs=10,

@@ -50,6 +50,20 @@ def test_paths_are_written_by_the_ending(trained, tmp_path, ending):
             np.testing.assert_allclose(path, np.cumsum(drawn[:, :2], axis=0), atol=1e-5)
 
 
+def test_drawing_goes_on_from_the_path_of_a_file(trained, tmp_path):
+    begun = np.array([[0.2, 0.0], [0.4, 0.0], [0.6, 0.0]])
+    write_sequences(tmp_path / "begun.npz", Sequences.of([begun]))
+    drawn = runs.generate(trained[1], tmp_path / "a.npz", count=8, seed=0, prompt=tmp_path / "begun.npz")
+    assert not drawn.data[:, 2][np.concatenate([drawn.offsets[:-1] + step for step in range(3)])].any()
+    assert drawn.lengths.max() > len(begun) + 1
+    np.testing.assert_allclose(read_sequences(tmp_path / "a.npz")[5][:3], begun, atol=1e-6)
+
+
+def test_an_unknown_ending_is_refused(trained, tmp_path):
+    with pytest.raises(InputError, match=r"ends in '.pdf'; expected .png, .svg, .npz or .csv"):
+        runs.generate(trained[1], tmp_path / "a.pdf")
+
+
 def test_a_run_scores_paths_from_a_file(trained, tmp_path):
     result, out = trained
     test = world.walk(8, np.random.default_rng(7))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from mixtura.data.sequences import Sequences, write_sequences
+from mixtura.errors import InputError
 from mixtura.evaluation.sequences import score_sequences
 from mixtura.generation import Generated
 from mixtura.models import MDNRNN, SequenceModel
@@ -81,13 +82,14 @@ class Moves(System):
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
         """Write positions as .npz or .csv, or draw them as .png or .svg, on the map where there is one."""
         positions = positions_of(sequences, np.array(facts["origin"]))
-        if path.suffix.lower() in (".png", ".svg"):
+        suffix = path.suffix.lower()
+        if suffix in (".png", ".svg"):
             pictures.paths({f"{len(positions)} paths": positions}, path, facts["world"])
-        else:
+        elif suffix in (".npz", ".csv"):
             drawn = Sequences.of(positions)
-            write_sequences(
-                path, Sequences(drawn.data, drawn.offsets, facts={"columns": np.array(["x", "y"])})
-            )
+            write_sequences(path, replace(drawn, facts={"columns": np.array(["x", "y"])}))
+        else:
+            raise InputError(f"{path} ends in {path.suffix!r}; expected .png, .svg, .npz or .csv")
 
     # ------------------------------------------------------------------ the model
 
@@ -107,7 +109,9 @@ class Moves(System):
     def generate(
         self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
     ) -> Generated:
-        """Draw paths; each ends with the move whose flag says so."""
+        """Draw paths; each ends with the move whose flag says so, which a prompt's last move does not."""
+        if settings.get("prompt") is not None:
+            settings["prompt"] = _unended(settings["prompt"])
         return model.generate(steps or facts["steps"], batch_size=count, stop=comparison.STOP, **settings)
 
     def report(self, outcome: Outcome) -> dict[str, Any]:
@@ -155,6 +159,13 @@ class Moves(System):
             ):
                 panels.append(pictures.Fork(f"{name}: {title}", past, moves, density, q.mean()))
         pictures.forks(panels, picture)
+
+
+def _unended(prompt: Any) -> Any:
+    """Return a prompt, or several, none of whose moves is the last."""
+    if isinstance(prompt, list):
+        return [_unended(one) for one in prompt]
+    return np.asarray(prompt) * np.array([1.0, 1.0, 0.0])
 
 
 def _facts(training: Sequences, origin: np.ndarray, is_world: bool) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def planted(value):
     ("found", "options", "message"),
     [
         (Sequences.of(ARRAYS), {"event_size": 3}, "the sequences: events have 2 dimensions; expected 3"),
-        (Sequences.of(ARRAYS)[:0], {}, "the sequences: there are none"),
+        (Sequences.of(ARRAYS)[:0], {}, "the sequences: there is no sequence; expected at least one"),
         (
             Sequences.of(ARRAYS),
             {"steps": 3},

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.data.sequences import read_sequences
+from mixtura.data.sequences import Sequences, read_sequences, write_sequences
 from mixtura.errors import InputError
-from mixtura.systems import runs
+from mixtura.systems import runs, system
 from mixtura.training import Run
 
 
@@ -68,7 +68,7 @@ def test_generation_goes_on_from_a_prompt(run, gestures, gestures_csv, tmp_path)
 
 @pytest.mark.slow
 def test_a_resumed_run_ends_like_an_uninterrupted_one(run, gestures, gestures_csv, tmp_path, monkeypatch):
-    fit = runs.fit
+    fit = system.fit
 
     def stopped(*arguments, callbacks, **settings):
         def die(epoch, logs=None):
@@ -79,10 +79,10 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(run, gestures, gestures_cs
         monkeypatch.setattr(callbacks[0], "on_epoch_begin", die)
         return fit(*arguments, callbacks=callbacks, **settings)
 
-    monkeypatch.setattr(runs, "fit", stopped)
+    monkeypatch.setattr(system, "fit", stopped)
     with pytest.raises(RuntimeError, match="killed"):
         runs.train(gestures, gestures_csv, tmp_path / "run", preset="tiny", epochs=2)
-    monkeypatch.setattr(runs, "fit", fit)
+    monkeypatch.setattr(system, "fit", fit)
     runs.train(gestures, gestures_csv, tmp_path / "run", preset="tiny", epochs=2, resume=True)
     for one, other in zip(mx.load(run).weights, mx.load(tmp_path / "run").weights, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other))
@@ -112,7 +112,10 @@ def test_mistakes_are_one_sentence_and_leave_nothing(run, gestures, gestures_csv
     (tmp_path / "two.csv").write_text("sequence,x\na,1\na,2\nb,1\nb,2\n")
     refuses("has 2 sequences; expected at least 3", data=tmp_path / "two.csv")
     (tmp_path / "short.csv").write_text("sequence,x\n" + "".join(f"{name},1.5\n" for name in "abcdefgh"))
-    refuses("1 step", data=tmp_path / "short.csv")
+    refuses(
+        r"short.csv: sequence 0 has 1 step \(and 7 more like it\); expected at least 2",
+        data=tmp_path / "short.csv",
+    )
     (tmp_path / "text.npz").write_text("no archive")
     refuses(r"text.npz", data=tmp_path / "text.npz")
     with pytest.raises(InputError, match="exists; name another output or give --overwrite"):
@@ -127,12 +130,20 @@ def test_runs_of_others_are_refused(run, gestures, gestures_csv, tmp_path):
     other = replace_system(run, tmp_path / "other", "tables")
     with pytest.raises(InputError, match="is a run of `mixtura fit`"):
         runs.opened(other)
+    other = replace_system(run, tmp_path / "plain", None)
+    with pytest.raises(InputError, match="is a run of no system"):
+        runs.opened(other)
     other = replace_system(run, tmp_path / "another", "waves")
     with pytest.raises(InputError, match="is a run of the system 'waves'; received the system 'gestures'"):
         runs.opened(other, gestures)
     (tmp_path / "wide.csv").write_text("sequence,x,y,z\na,1,2,3\na,1,2,3\n")
-    with pytest.raises(InputError, match="dimension"):
+    with pytest.raises(InputError, match=r"the columns \['x', 'y', 'z'\]; expected \['x', 'y'\], as in"):
         runs.evaluate(run, tmp_path / "wide.csv", system=gestures)
+    write_sequences(tmp_path / "wide.npz", Sequences.of([np.zeros((4, 3))]))
+    with pytest.raises(InputError, match=r"wide.npz: events have 3 dimensions; expected 2"):
+        runs.evaluate(run, tmp_path / "wide.npz", system=gestures)
+    with pytest.raises(InputError, match=r"wide.npz: events have 3 dimensions; expected 2"):
+        runs.generate(run, tmp_path / "a.csv", prompt=tmp_path / "wide.npz", system=gestures)
 
 
 def replace_system(run, out, name):

@@ -10,7 +10,7 @@ from typing import Any, Self, overload
 
 import numpy as np
 
-from mixtura.data.tables import FLOAT32_MAX, Inputs, Table, read_table, recording_step
+from mixtura.data.tables import FLOAT32_MAX, Inputs, Table, counted, read_table, recording_step
 from mixtura.errors import InputError
 from mixtura.files import replacing
 
@@ -194,16 +194,16 @@ def require(
     """
     if event_size is not None and sequences.event_size != event_size:
         raise InputError(
-            f"{what}: events have {_count(sequences.event_size, 'dimension')}; expected {event_size}"
+            f"{what}: events have {counted(sequences.event_size, 'dimension')}; expected {event_size}"
         )
     if not len(sequences):
-        raise InputError(f"{what}: there are none")
+        raise InputError(f"{what}: there is no sequence; expected at least one")
     lengths = sequences.lengths
     if lengths.min() < steps:
         short, number = lengths < steps, int(lengths.argmin())
         others = f" (and {short.sum() - 1} more like it)" if short.sum() > 1 else ""
         raise InputError(
-            f"{what}: sequence {number} has {_count(int(lengths[number]), 'step')}{others}; "
+            f"{what}: sequence {number} has {counted(int(lengths[number]), 'step')}{others}; "
             f"expected at least {steps}"
         )
     bad = ~(np.abs(sequences.data) <= FLOAT32_MAX)
@@ -359,7 +359,7 @@ def _write_csv(path: Path, sequences: Sequences) -> None:
     columns = facts.pop("columns", np.array([f"x{number}" for number in range(sequences.event_size)]))
     if columns.shape != (sequences.event_size,):
         raise InputError(
-            f"{path}: `columns` must name {_count(sequences.event_size, 'dimension')}; received {columns}"
+            f"{path}: `columns` must name {counted(sequences.event_size, 'dimension')}; received {columns}"
         )
     names = fields.pop(NAME, np.arange(len(sequences)))
     unfit = [*facts, *(name for name, value in fields.items() if value.ndim > 1)]
@@ -410,7 +410,3 @@ def _step(column: np.ndarray) -> float:
 def _short(values: np.ndarray) -> str:
     shown = ", ".join(map(str, values.tolist()))
     return f"[{shown if len(values) <= 6 else ', '.join(map(str, [*values[:3], '...', *values[-2:]]))}]"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -82,7 +82,7 @@ def read_table(path: str | Path) -> Table:
                 lines.append(line)
             else:
                 raise InputError(
-                    f"{path}, line {line}: the row has {_count(len(row), 'cell')}, but the header has "
+                    f"{path}, line {line}: the row has {counted(len(row), 'cell')}, but the header has "
                     f"{len(names)} (the separator is a {_SEPARATORS[separator]})"
                 )
     except csv.Error as error:
@@ -221,7 +221,9 @@ class Inputs:
         """
         absent = [repr(name) for name in self.kinds if name not in table.columns]
         if absent:
-            raise InputError(f"{table.path} lacks {_count(len(absent), 'input column')}: {', '.join(absent)}")
+            raise InputError(
+                f"{table.path} lacks {counted(len(absent), 'input column')}: {', '.join(absent)}"
+            )
         values = {
             name: _finite(table, name, _INPUT) if kind == "numbers" else _texts(table, name)
             for name, kind in self.kinds.items()
@@ -339,7 +341,8 @@ def _place(table: Table, name: str, row: int) -> str:
     return f"{table.path}, line {table.lines[row]}, column {name!r}"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -74,8 +74,8 @@ def train(
     if not resume:
         check_output(out, overwrite)
     corpus = system.corpus(data, settings, seed)
-    for part in (corpus.training, corpus.validation):
-        require(part, steps=2)
+    for name, part in (("training", corpus.training), ("validation", corpus.validation)):
+        require(part, steps=2, what=f"{data or system.name}, the {name} part")
     keras.utils.set_random_seed(seed)
     model = system.build(settings, corpus, seed)
     step = [float(one) for one in (corpus.step or corpus.training.recording_step())]
@@ -135,7 +135,7 @@ def generate(
     settings: dict[str, Any] = {"seed": seed, "temperature": temperature}
     if prompt is not None:
         begun = system.read(prompt, config["facts"])
-        require(begun, model.family.event_size)
+        require(begun, model.family.event_size, what=str(prompt))
         if len(begun) not in (1, count):
             raise InputError(f"{prompt} has {len(begun)} sequences; expected 1 or, one for each, {count}.")
         settings["prompt"] = begun[0] if len(begun) == 1 else list(begun)
@@ -158,7 +158,7 @@ def evaluate(run: Path, data: Path, *, system: System | None = None) -> Sequence
     """
     system, model, config = opened(run, system)
     sequences = system.read(data, config["facts"])
-    require(sequences, model.family.event_size)
+    require(sequences, model.family.event_size, what=str(data))
     return system.score(model, sequences, config["recording_step"])
 
 
@@ -172,10 +172,11 @@ def opened(run: Path, system: System | None = None) -> tuple[System, SequenceMod
         raise InputError(f"{run} is not a folder; expected one that `mixtura train` left.")
     config = Run(run).config
     name = config.get("system")
-    if name == "tables":
-        raise InputError(f"{run} is a run of `mixtura fit`; expected one that `mixtura train` left.")
+    if name in (None, "tables"):
+        whose = "`mixtura fit`" if name else "no system"
+        raise InputError(f"{run} is a run of {whose}; expected one that `mixtura train` left.")
     if system is None:
-        system = find(str(name), run)
+        system = find(name, run)
     elif system.name != name:
         raise InputError(f"{run} is a run of the system {name!r}; received the system {system.name!r}.")
     model = load(run)

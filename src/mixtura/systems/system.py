@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from mixtura.data.sequences import Sequences, read_sequences, write_sequences
+from mixtura.data.sequences import Sequences, read_sequences, require, write_sequences
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores, score_sequences
 from mixtura.generation import Generated
@@ -113,9 +113,14 @@ class System:
             facts: the corpus's, of a run; empty when the corpus is being made.
 
         Raises:
-            InputError: if the file cannot be read or holds no such events.
+            InputError: if the file cannot be read or holds no such events; if both files name their columns
+                and these differ.
         """
-        return read_sequences(path)
+        found = read_sequences(path)
+        columns, expected = _columns(found), facts.get("columns")
+        if columns and expected and columns != expected:
+            raise InputError(f"{path} has the columns {columns}; expected {expected}, as in training.")
+        return found
 
     def corpus(self, data: Path | None, preset: Preset, seed: int) -> Corpus:
         """Return the data, split by sequence: eight tenths to learn from, one to stop by, one to score."""
@@ -124,11 +129,12 @@ class System:
         sequences = self.read(data, {})
         if len(sequences) < 3:
             raise InputError(f"{data} has {len(sequences)} sequences; expected at least 3, to split them.")
+        require(sequences, steps=2, what=str(data))
         tenth = max(1, round(0.1 * len(sequences))) / len(sequences)
         training, validation, test = sequences.split((1 - 2 * tenth, tenth, tenth), seed=seed)
         facts: dict[str, Any] = {"length": int(np.median(training.lengths))}
-        if "columns" in sequences.facts:
-            facts["columns"] = [str(column) for column in sequences.facts["columns"]]
+        if columns := _columns(sequences):
+            facts["columns"] = columns
         return Corpus(training, validation, test, training.recording_step().tolist(), facts)
 
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
@@ -232,3 +238,8 @@ class System:
     def report(self, outcome: Outcome) -> dict[str, Any]:
         """Draw the system's pictures of a trained model, and return its own numbers."""
         return {}
+
+
+def _columns(sequences: Sequences) -> list[str]:
+    """Return what a file calls the dimensions; nothing where it does not."""
+    return [str(column) for column in sequences.facts.get("columns", ())]

@@ -268,12 +268,14 @@ def train(
         found, data, out, preset=preset, epochs=epochs, seed=seed, overwrite=overwrite, resume=resume
     )
     print(f"{result.params} parameters, {result.epochs} epochs.")
-    Console().print(_sequence_table(result.scores, f"{found.name}: {result.held_out} sequences"))
+    Console().print(_sequence_table(result.scores, f"{found.name}, {result.held_out} part"))
     for name, value in result.numbers.items():
         if isinstance(value, int | float | str):
             shown = f"{value:.4g}" if isinstance(value, float) else value
             print(f"{name.replace('_', ' ')}: {shown}")
-    print(f"Figures are in {out}/figures; next: mixtura generate {out} --out FILE")
+    own = f" --system {system}" if system.endswith(".py") else ""
+    print(f"All numbers are in {out}/report.json, figures in {out}/figures.")
+    print(f"Next: mixtura generate {out}{own} --out FILE")
 
 
 @app.command
@@ -317,6 +319,7 @@ def generate(
     if temperature is not None and not 0 <= temperature < float("inf"):
         raise InputError(f"The temperature must be a finite number, 0 or more; received {temperature}.")
     _cache_compiled_programs()
+    from mixtura.evaluation import words
     from mixtura.systems import runs
     from mixtura.systems.registry import find
 
@@ -331,7 +334,8 @@ def generate(
         overwrite=overwrite,
         system=find(system) if system else None,
     )
-    print(f"Wrote {len(sequences)} sequences of {len(sequences.data)} steps in all to {out}.")
+    amount = f"{words.count(len(sequences), 'sequence')}, {words.count(len(sequences.data), 'step')}"
+    print(f"Wrote {amount}, to {out}.")
 
 
 @app.command
@@ -361,8 +365,11 @@ def evaluate(run: Path, /, *, data: Path, json: bool = False, system: str | None
 
 
 def _sequence_table(scores: SequenceScores, title: str) -> Table:
+    from mixtura.evaluation import words
+
     found = scores.to_dict()
-    table = Table(title=escape(f"{title}: {found['sequences']} sequences, {found['steps']} steps"))
+    amount = f"{words.count(found['sequences'], 'sequence')}, {words.count(found['steps'], 'step')}"
+    table = Table(title=escape(f"{title}: {amount}"))
     table.add_column("")
     table.add_column("nats", justify="right")
     table.add_row("NLL per step", f"{found['nll_per_step']:.4f}")
@@ -372,7 +379,8 @@ def _sequence_table(scores: SequenceScores, title: str) -> Table:
         for name, value in found["nll_per_part"].items():
             table.add_row(f"  of {escape(name)}", f"{value:.4f}")
     table.add_row("NLL per sequence", f"{found['nll_per_sequence']:.2f}")
-    table.add_row("NLL per step of the values as recorded", f"{found['raw_nll_per_step']:.4f}")
+    if any(found["recording_step"]):
+        table.add_row("NLL per step of the values as recorded", f"{found['raw_nll_per_step']:.4f}")
     return table
 
 

@@ -29,6 +29,7 @@ class Gestures(System):
         """Return a network whose family is in the units of the file."""
         events = corpus.training.data
         mean, scale = events.mean(axis=0), events.std(axis=0)
+        scale[scale == 0] = 1.0  # a column that never changes
         # Positions are predicted relative to the last one (`relative`), and no density is sharper than half
         # a step of the grid they were recorded on.
         floor = 0.5 * corpus.training.recording_step() / scale

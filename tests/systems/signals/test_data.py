@@ -38,6 +38,12 @@ def test_no_patient_is_on_two_sides(hearts):
     assert len(split.validation) == 1
 
 
+def test_both_sides_need_recordings():
+    signals = Sequences.of([np.zeros((9, 1))] * 3, ds=[1, 2, 2])
+    with pytest.raises(InputError, match="puts 1 recordings in DS1 and 2 in DS2; expected at least 2 and 1"):
+        split_signals(signals, seed=0)
+
+
 def test_beats_follow_their_recording(hearts):
     whole, signals = read_sequences(hearts), read_signals(hearts)
     picked = signals[[4, 1]]

@@ -109,7 +109,7 @@ def with_its_noise(model: MDNRNN, training: Sequences) -> MDNRNN:
 def _network(move: Family, training: Sequences, units: tuple[int, ...], seed: int) -> MDNRNN:
     moves = training.data[:, :2]
     # One scale for both directions: squared error is then squared distance.
-    scale = float(np.sqrt(moves.var(axis=0).mean()))
+    scale = float(np.sqrt(moves.var(axis=0).mean())) or 1.0
     model = MDNRNN(_moves(move, moves.mean(axis=0), scale), units=units)
     initialize_head(model, training.data, seed=seed)
     return model

@@ -66,14 +66,18 @@ def split_signals(signals: Sequences, seed: int) -> Split:
     - fewer than ten recordings: each is cut in time, in the same shares, the last tenth is scored.
 
     Raises:
-        ValueError: if DS1 has fewer than two recordings, or DS2 none.
+        InputError: if DS1 has fewer than two recordings, or DS2 none.
     """
     if "ds" in signals.fields:
-        learnt = signals[signals.fields["ds"] == 1]
+        learnt, test = (signals[signals.fields["ds"] == side] for side in (1, 2))
         if "record" in learnt.fields:
             learnt = learnt[learnt.fields["record"] != SAME_PATIENT[0]]
+        if len(learnt) < 2 or not len(test):
+            raise InputError(
+                f"the field ds puts {len(learnt)} recordings in DS1 and {len(test)} in DS2; "
+                "expected at least 2 and 1"
+            )
         training, validation = learnt.split(0.2, seed=seed)
-        test = signals[signals.fields["ds"] == 2]
         return Split(training, validation, test, "by patient: DS1 learnt from, DS2 scored")
     if len(signals) < 10:
         training, validation, test = (_stretch(signals, *part) for part in ((0, 8), (8, 9), (9, 10)))

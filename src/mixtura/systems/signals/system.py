@@ -76,6 +76,8 @@ class Signals(System):
         signals = self.read(data, {})
         training, validation, test, how = split_signals(signals, seed)
         require(training, steps=2 * preset.network["order"] + 1, what=f"{data}, the training part")
+        if not training.data.std():
+            raise InputError(f"{data}, the training part: every sample is {training.data[0, 0]:g}.")
         known = {name: float(signals.facts[name]) for name in KNOWN if name in signals.facts}
         step = training.recording_step().tolist()
         return Corpus(training, validation, test, step, {"split": how, "step": step[0], **known})
@@ -150,7 +152,7 @@ class Signals(System):
             "validation": recordings(corpus.validation),
             "nll_per_step": {name: float(np.concatenate(own).mean()) for name, own in surprise.items()},
             "orders": {name: len(one.linear.coefficients) for name, one in linear.items()},
-            "memory": linear["adaptive"].noise.memory,
+            "memory_of_adaptive_noise": linear["adaptive"].noise.memory,
             "per_recording": scores,
         }
         if found := score_beats(test, surprise, facts.get("fs", 1.0)):

@@ -259,6 +259,7 @@ def train(
         resume: go on with the run in the folder, if there is one.
     """
     _cache_compiled_programs()
+    from mixtura.evaluation import words
     from mixtura.systems import runs
     from mixtura.systems.registry import find
 
@@ -267,7 +268,7 @@ def train(
     result = runs.train(
         found, data, out, preset=preset, epochs=epochs, seed=seed, overwrite=overwrite, resume=resume
     )
-    print(f"{result.params} parameters, {result.epochs} epochs.")
+    print(f"{words.count(result.params, 'parameter')}, {words.count(result.epochs, 'epoch')}.")
     Console().print(_sequence_table(result.scores, f"{found.name}, {result.held_out} part"))
     for name, value in result.numbers.items():
         if isinstance(value, int | float | str):
@@ -369,10 +370,13 @@ def _sequence_table(scores: SequenceScores, title: str) -> Table:
 
     found = scores.to_dict()
     amount = f"{words.count(found['sequences'], 'sequence')}, {words.count(found['steps'], 'step')}"
-    table = Table(title=escape(f"{title}: {amount}"))
+    title = f"{title}: {amount}"
+    table = Table(title=escape(title), min_width=len(title))
     table.add_column("")
     table.add_column("nats", justify="right")
     table.add_row("NLL per step", f"{found['nll_per_step']:.4f}")
+    if found["bits_per_step"] is not None:
+        table.add_row("  in bits", f"{found['bits_per_step']:.4f}")
     if found["standard_error"] is not None:
         table.add_row("  its standard error", f"{found['standard_error']:.4f}")
     if len(found["nll_per_part"]) > 1:

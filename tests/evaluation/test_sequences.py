@@ -80,13 +80,14 @@ def test_what_is_reported(model, recorded):
     np.testing.assert_allclose(sum(found["nll_per_part"].values()), found["nll_per_step"])
     one = score_sequences(model, recorded[:1]).to_dict()
     assert one["standard_error"] is None
+    assert one["bits_per_step"] is None
 
 
 def test_the_standard_error_is_that_of_a_ratio():
     rng = np.random.default_rng(1)
     counts = rng.integers(5, 50, 4000)
     nll = counts * rng.normal(2.0, 0.3, 4000)
-    scores = module.SequenceScores(nll, nll, {}, counts, (0.0,), (0.0,), 8, 0)
+    scores = module.SequenceScores(nll, nll, {}, counts, (0.0,), (0.0,), False, 8, 0)
     picks = rng.integers(0, 4000, (500, 4000))
     bootstrap = (nll[picks].sum(axis=1) / counts[picks].sum(axis=1)).std()
     np.testing.assert_allclose(scores.standard_error, bootstrap, rtol=0.12)

@@ -30,6 +30,7 @@ class SequenceScores:
         counts: how many steps of each sequence count, `(sequences,)`.
         recording_step: the step of each dimension that values were dequantised by; 0 for none.
         min_scale: the floor of each dimension's scale in the model.
+        is_discrete: whether every dimension has probabilities, not a density.
         draws: how often noise was drawn.
         seed: of the noise.
     """
@@ -40,6 +41,7 @@ class SequenceScores:
     counts: np.ndarray
     recording_step: tuple[float, ...]
     min_scale: tuple[float, ...]
+    is_discrete: bool
     draws: int
     seed: int
 
@@ -62,6 +64,7 @@ class SequenceScores:
         error = self.standard_error
         return {
             "nll_per_step": self.nll_per_step,
+            "bits_per_step": self.nll_per_step / float(np.log(2)) if self.is_discrete else None,
             "standard_error": None if np.isnan(error) else error,
             "nll_per_sequence": float(self.nll.mean()),
             "nll_per_part": {name: float(part.sum() / total) for name, part in self.parts.items()},
@@ -135,6 +138,7 @@ def score_sequences(
         counts,
         tuple(cells.tolist()),
         tuple(family.floors.tolist()),
+        not family.continuous.any(),
         draws,
         seed,
     )

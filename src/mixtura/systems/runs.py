@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 
 from mixtura.data.sequences import Sequences, require
+from mixtura.data.tables import counted
 from mixtura.drawing import loss_curves, new_figure, save_figure
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores
@@ -74,8 +75,9 @@ def train(
     if not resume:
         check_output(out, overwrite)
     corpus = system.corpus(data, settings, seed)
-    for name, part in (("training", corpus.training), ("validation", corpus.validation)):
-        require(part, steps=2, what=f"{data or system.name}, the {name} part")
+    for name in ("training", "validation", "test"):
+        if (part := getattr(corpus, name)) is not None:
+            require(part, steps=2, what=f"{data or system.name}, the {name} part")
     keras.utils.set_random_seed(seed)
     model = system.build(settings, corpus, seed)
     step = [float(one) for one in (corpus.step or corpus.training.recording_step())]
@@ -137,7 +139,8 @@ def generate(
         begun = system.read(prompt, config["facts"])
         require(begun, model.family.event_size, what=str(prompt))
         if len(begun) not in (1, count):
-            raise InputError(f"{prompt} has {len(begun)} sequences; expected 1 or, one for each, {count}.")
+            amount = counted(len(begun), "sequence")
+            raise InputError(f"{prompt} has {amount}; expected 1 or, one for each, {count}.")
         settings["prompt"] = begun[0] if len(begun) == 1 else list(begun)
     drawn = system.generate(model, config["facts"], count, steps, **settings)
     sequences = Sequences.of([drawn[row] for row in range(len(drawn))])

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from mixtura.data.sequences import Sequences, read_sequences, require, write_sequences
+from mixtura.data.tables import counted
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores, score_sequences
 from mixtura.generation import Generated
@@ -128,7 +129,8 @@ class System:
             raise InputError(f"{self.name} needs data: name a file with --data.")
         sequences = self.read(data, {})
         if len(sequences) < 3:
-            raise InputError(f"{data} has {len(sequences)} sequences; expected at least 3, to split them.")
+            amount = counted(len(sequences), "sequence")
+            raise InputError(f"{data} has {amount}; expected at least 3, to split them.")
         require(sequences, steps=2, what=str(data))
         tenth = max(1, round(0.1 * len(sequences))) / len(sequences)
         training, validation, test = sequences.split((1 - 2 * tenth, tenth, tenth), seed=seed)

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from mixtura.data.sequences import Sequences, write_sequences
+from mixtura.data.sequences import Sequences, read_sequences, require, write_sequences
+from mixtura.data.tables import counted
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import predictions
 from mixtura.families import Categorical, Distribution
@@ -73,7 +74,8 @@ class Characters(System):
             size = min(BLOCK, max(100, sum(map(len, found)) // 50))
             found = [block for text in found for block in blocks(text, size)]
         if len(found) < 3:
-            raise InputError(f"{data} has {len(found)} sequences; expected at least 3, to split them.")
+            amount = counted(len(found), "sequence")
+            raise InputError(f"{data} has {amount}; expected at least 3, to split them.")
         tenth = max(1, round(0.1 * len(found))) / len(found)
         numbers = Sequences.of(np.arange(len(found)).reshape(-1, 1, 1))
         dealt = numbers.split((1 - 2 * tenth, tenth, tenth), seed=seed)
@@ -84,7 +86,16 @@ class Characters(System):
         return Corpus(training, validation, test, (0.0,) * len(letters), facts)
 
     def read(self, path: Path, facts: Mapping[str, Any]) -> Sequences:
-        """Return a file's events; symbols that training did not have are the unknown one."""
+        """Return a file's events; symbols that training did not have are the unknown one.
+
+        An `.npz` file, such as `write` makes, has the events themselves.
+        """
+        if path.suffix.lower() == ".npz":
+            events = read_sequences(path)
+            require(events, len(facts["symbols"]), what=str(path))
+            if not (np.isin(events.data, (0, 1)).all() and (events.data.sum(axis=1) == 1).all()):
+                raise InputError(f"{path} has events that are not one-hot; expected a 1 among zeros in each")
+            return events
         kind, found = read_symbols(path, facts["kind"])
         if not KINDS[kind].ends:
             found = [block for text in found for block in blocks(text)]
@@ -93,14 +104,15 @@ class Characters(System):
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
         """Write texts as .txt, tunes as .abc or .mid, melodies as .mid or their symbols as .txt; or .npz."""
         writers = KINDS[facts["kind"]].write
-        if path.suffix == ".npz":
+        suffix = path.suffix.lower()
+        if suffix == ".npz":
             return write_sequences(path, sequences)
-        if path.suffix not in writers:
+        if suffix not in writers:
             raise InputError(f"{path} ends in {path.suffix!r}; expected {', '.join([*writers, '.npz'])}")
         symbols = [decode(events, facts["symbols"]) for events in sequences]
         if facts["kind"] != "text":  # a text shows what is unknown, music leaves it out
             symbols = [[one for one in drawn if one != UNKNOWN] for drawn in symbols]
-        return writers[path.suffix](path, symbols)
+        return writers[suffix](path, symbols)
 
     # ------------------------------------------------------------------ the model
 
@@ -164,9 +176,8 @@ class Characters(System):
         return {
             "kind": kind,
             "symbols": len(letters),
-            "unknown": float((np.concatenate(test) == 0).mean()),
+            "unknown_share": float((np.concatenate(test) == 0).mean()),
             "nats_per_symbol": scores,
-            "bits_per_symbol": scores["network"] / float(np.log(2)),
         }
 
 

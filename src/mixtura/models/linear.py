@@ -9,8 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mixtura.families import Family, Laplace, Mixture, Normal
-from mixtura.families.affine import without_units
+from mixtura.families import Family, host
 from mixtura.layers.recurrent import CellType, RecurrentStack
 from mixtura.models.sequence import SequenceModel
 
@@ -30,7 +29,7 @@ class LinearMDNRNN(SequenceModel):
     Take as units of the family the spread of what a linear prediction leaves, not of the signal.
 
     Args:
-        family: a mixture of normals or of Laplace distributions, in the data's units.
+        family: with locations, such as a mixture of normals, in the data's units.
         coefficients: A, `(p, event_size, event_size)`: entry `[i, a, b]` is the weight of dimension a, i + 1
             events ago, in the prediction of dimension b.
         level: by what the last event is divided before the network sees it: its spread in the family's units.
@@ -39,7 +38,8 @@ class LinearMDNRNN(SequenceModel):
         **kwargs: the arguments of every Keras model.
 
     Raises:
-        TypeError: if `family` is no such mixture.
+        TypeError: if `family` is not a family.
+        NotImplementedError: if its events have no location to move.
         ValueError: if `coefficients` have another shape or are not finite; as `RecurrentStack`.
 
     Example:
@@ -65,17 +65,14 @@ class LinearMDNRNN(SequenceModel):
         super().__init__(family, around, **kwargs)
         self.rnn.build((None, None, size))
         self.head.build((None, stack.output_size))
-        self._slots = _locations(family)
+        family._relocated(host, np.zeros(family.params_size), np.zeros(family.event_size))  # raises if none
         self.built = True
 
     def read(self, features: Any, x: Any) -> Any:
         """Return the head's parameters, every component's location shifted by the prediction."""
         features, expected = ops.split(features, [self.cell.stack.output_size], axis=-1)
         params = self.head(features)
-        expected = ops.cast(expected, params.dtype)
-        return params + ops.sum(
-            expected[..., None] * ops.convert_to_tensor(self._slots, params.dtype), axis=-2
-        )
+        return self.family._relocated(ops, params, ops.cast(expected, params.dtype))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -162,14 +159,3 @@ class LinearCell(keras.layers.Layer):
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """Return states of zeros, `(batch, size)` each."""
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size]
-
-
-def _locations(family: Family) -> np.ndarray:
-    """Return 1 where a parameter is a component's location in a dimension, `(event_size, params_size)`."""
-    mixture = without_units(family)
-    if not isinstance(mixture, Mixture) or not isinstance(mixture.family, Normal | Laplace):
-        raise TypeError(f"family must be a mixture of Normal or Laplace; received {family!r}")
-    # A mixture's table has K logits, then K locations of each dimension.
-    slots = np.zeros((family.event_size, 1 + mixture.family.params_size, mixture.num_components))
-    slots[range(family.event_size), 1 + np.arange(family.event_size)] = 1
-    return slots.reshape(family.event_size, family.params_size)

@@ -17,7 +17,7 @@ from mixtura.evaluation.sequences import SequenceScores, score_sequences
 from mixtura.generation import Generated
 from mixtura.losses import NegativeLogLikelihood
 from mixtura.models import SequenceModel
-from mixtura.training import EpochProgress, Ragged, Run, fit, progress_bar
+from mixtura.training import EpochProgress, Ragged, Run, Stateful, fit, progress_bar
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Preset:
         batch_size: sequences, or windows of them, in a step.
         length: of the windows; None trains on whole sequences.
         stride: from one window's start to the next one's; None for windows that do not overlap.
+        carried: whether windows follow each other and the state is carried from one to the next: truncated
+            backpropagation (see `Stateful`), for what is much longer than a window. They do not overlap then.
         buckets: padded lengths, where whole sequences differ in length.
         learning_rate: Adam's at the start; it falls to a fiftieth along a cosine.
         clipnorm: the largest norm of a variable's gradient.
@@ -42,6 +44,7 @@ class Preset:
     batch_size: int = 32
     length: int | None = None
     stride: int | None = None
+    carried: bool = False
     buckets: int = 4
     learning_rate: float = 2e-3
     clipnorm: float = 1.0
@@ -159,17 +162,16 @@ class System:
         """Return sequences as the rows that the model is trained on."""
         if preset.length is None:
             return Ragged.padded(sequences, batch_size=preset.batch_size, buckets=preset.buckets)
+        start = model.start_event()
+        if preset.carried:
+            return Ragged.streams(sequences, preset.length, start=start, batch_size=preset.batch_size)
         return Ragged.windows(
-            sequences,
-            length=preset.length,
-            stride=preset.stride or preset.length,
-            start=model.start_event(),
-            batch_size=preset.batch_size,
+            sequences, preset.length, preset.stride, start=start, batch_size=preset.batch_size
         )
 
     def trainer(self, model: SequenceModel, preset: Preset) -> keras.Model:
         """Return what is trained in the model's place: itself, or `Stateful` around it."""
-        return model
+        return Stateful(model, preset.batch_size) if preset.carried else model
 
     def compile(self, model: keras.Model, preset: Preset, steps: int) -> None:
         """Compile the model for so many steps of training: Adam, the rate falling along a cosine."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import keras
 import numpy as np
 
 from mixtura.data.sequences import Sequences, read_sequences, require, write_sequences
@@ -31,7 +30,7 @@ from mixtura.systems.characters.symbols import (
     read_symbols,
 )
 from mixtura.systems.system import Corpus, Outcome, Preset, System
-from mixtura.training import Ragged, Stateful, initialize_head
+from mixtura.training import initialize_head
 
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "6-gram": 6}  # what it is compared with
 STEPS = 1000  # symbols that are drawn unless told otherwise, at most
@@ -50,17 +49,25 @@ class Characters(System):
     presets: ClassVar[Mapping[str, Preset]] = {
         # The network of Graves 2013 (arXiv:1308.0850), section 3.1: the Penn Treebank by characters.
         "paper": Preset(
-            {"units": (1000,), "peephole": True}, epochs=20, length=100, learning_rate=1e-3, patience=3
+            {"units": (1000,), "peephole": True},
+            epochs=20,
+            length=100,
+            carried=True,
+            learning_rate=1e-3,
+            patience=3,
         ),
         "small": Preset(
             {"units": (256,), "recurrent_dropout": 0.3},
             epochs=24,
             batch_size=16,
             length=128,
+            carried=True,
             learning_rate=4e-3,
             patience=4,
         ),
-        "tiny": Preset({"units": (16,)}, epochs=2, batch_size=16, length=32, learning_rate=1e-2),
+        "tiny": Preset(
+            {"units": (16,)}, epochs=2, batch_size=16, length=32, carried=True, learning_rate=1e-2
+        ),
     }
 
     # ------------------------------------------------------------------ data
@@ -122,16 +129,6 @@ class Characters(System):
         events = corpus.training.data
         initialize_head(model, events[:: 1 + len(events) // 100_000])
         return model
-
-    def trainer(self, model: SequenceModel, preset: Preset) -> keras.Model:
-        """Return the network with its state carried on through a text: it is fresh at the start alone."""
-        return Stateful(model, preset.batch_size)
-
-    def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
-        """Return chunks that follow each other."""
-        assert preset.length is not None
-        start = model.start_event()
-        return Ragged.streams(sequences, preset.length, start=start, batch_size=preset.batch_size)
 
     # ------------------------------------------------------------------ afterwards
 

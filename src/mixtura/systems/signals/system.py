@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import keras
 import numpy as np
 
 from mixtura.data.sequences import Sequences, require, write_sequences
@@ -22,7 +21,7 @@ from mixtura.systems.signals.baselines import Linear, fit_autoregressions, fit_l
 from mixtura.systems.signals.data import read_signals, split_signals
 from mixtura.systems.signals.surprise import areas, score_beats, surprises
 from mixtura.systems.system import Corpus, Outcome, Preset, System
-from mixtura.training import Ragged, Stateful, initialize_head
+from mixtura.training import initialize_head
 
 KNOWN = ("fs", "units_per_mV")  # what a file may tell of its signals
 STRETCH = 250  # samples in the picture of predictions
@@ -43,13 +42,18 @@ class Signals(System):
     presets: ClassVar[Mapping[str, Preset]] = {
         # Of the size of IMPSY's "l" (Martin & Torresen 2019); nothing was published on such signals.
         "paper": Preset(
-            network={"order": 32, "components": 5, "units": (256, 256)}, epochs=10, batch_size=64, length=256
+            network={"order": 32, "components": 5, "units": (256, 256)},
+            epochs=10,
+            batch_size=64,
+            length=256,
+            carried=True,
         ),
         "small": Preset(
             network={"order": 32, "components": 8, "units": (64,), "cell": "gru"},
             epochs=10,
             batch_size=64,
             length=256,
+            carried=True,
             learning_rate=3e-3,
             patience=5,
         ),
@@ -58,6 +62,7 @@ class Signals(System):
             epochs=2,
             batch_size=4,
             length=32,
+            carried=True,
         ),
     }
 
@@ -111,16 +116,6 @@ class Signals(System):
         some = np.random.default_rng(seed).choice(errors / left, min(100_000, len(errors)), replace=False)
         initialize_head(model, some[:, None], seed=seed, family=inner)
         return model
-
-    def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
-        """Return the recordings as lanes of consecutive pieces, between which the state is carried."""
-        return Ragged.streams(
-            sequences, preset.length or 256, start=model.start_event(), batch_size=preset.batch_size
-        )
-
-    def trainer(self, model: SequenceModel, preset: Preset) -> keras.Model:
-        """Return the model with its state carried from batch to batch."""
-        return Stateful(model, preset.batch_size)
 
     # ------------------------------------------------------------------ afterwards
 

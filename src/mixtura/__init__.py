@@ -20,6 +20,7 @@ __all__ = [
     "Independent",
     "Joint",
     "Laplace",
+    "LinearMDNRNN",
     "LogNormal",
     "LogitNormal",
     "MDNRegressor",
@@ -59,7 +60,7 @@ if TYPE_CHECKING or not backend.in_command():
     )
     from mixtura.layers import MDN
     from mixtura.losses import NegativeLogLikelihood
-    from mixtura.models import MDNRNN, SequenceModel
+    from mixtura.models import MDNRNN, LinearMDNRNN, SequenceModel
     from mixtura.training import load
 else:
 

@@ -5,7 +5,7 @@
     mixtura evaluate run --system gestures.py --data other.csv
 
 `gestures.csv` has a row for every step: a column `sequence` that says which gesture it belongs to, and the
-columns `x` and `y`. Splitting, normalising, training, resuming, scoring and writing files come with `System`.
+columns `x` and `y`. Splitting, training, resuming, scoring and writing files come with `System`.
 """
 
 from typing import ClassVar

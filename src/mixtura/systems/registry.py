@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,9 +62,12 @@ def _systems(module: ModuleType) -> list[Any]:
 def _from_file(path: Path) -> System:
     if not path.is_file():
         raise InputError(f"{path} does not exist; expected a Python file with a subclass of System.")
-    module = ModuleType(path.stem)
+    name = f"_system_{path.stem}"  # no module of another's
+    loader = SourceFileLoader(name, str(path))
+    # As an import would: `__file__` is set, and dataclasses look their module up.
+    sys.modules[name] = module = module_from_spec(spec_from_loader(name, loader))  # type: ignore[arg-type]
     try:
-        SourceFileLoader(path.stem, str(path)).exec_module(module)
+        loader.exec_module(module)
     except Exception as error:  # whatever the user's code raises
         raise InputError(f"{path} cannot be imported ({type(error).__name__}: {error}).") from error
     found = _systems(module)

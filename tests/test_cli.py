@@ -186,7 +186,9 @@ def test_train_generate_and_evaluate(main, gestures_file, tmp_path):
     run = tmp_path / "run"
     code, out, err = main("train", system, "--data", data, "--preset", "tiny", "--epochs", 1, "--out", run)
     assert code == 0, err
+    assert "test part: 1 sequence, " in out
     assert "NLL per step" in out
+    assert f"Next: mixtura generate {run} --system {system} --out FILE" in out
     code, out, err = main("generate", run, "--system", system, "--count", 2, "--out", tmp_path / "new.csv")
     assert code == 0, err
     assert "Wrote 2 sequences" in out

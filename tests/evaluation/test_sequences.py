@@ -63,6 +63,8 @@ def test_values_recorded_in_steps_are_dequantised_and_discrete_parts_are_not(mod
     assert abs(scores.parts["offset"][1] - expected) < 0.5
     np.testing.assert_allclose(scores.parts["end"][1], -p["end"].log_prob(events[:, 2:]).sum(), rtol=1e-5)
     np.testing.assert_allclose(scores.nll, scores.parts["offset"] + scores.parts["end"])
+    assert [len(one) for one in scores.surprise] == recorded.lengths.tolist()
+    np.testing.assert_allclose([one.sum() for one in scores.surprise], scores.nll)
     continuous = score_sequences(model, recorded, step=0.0)
     np.testing.assert_allclose(continuous.nll, continuous.raw_nll)
 

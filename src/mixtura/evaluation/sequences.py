@@ -33,6 +33,7 @@ class SequenceScores:
         is_discrete: whether every dimension has probabilities, not a density.
         draws: how often noise was drawn.
         seed: of the noise.
+        surprise: what `nll` is the sum of: of each step that counts, `(steps,)` for each sequence.
     """
 
     nll: np.ndarray
@@ -44,6 +45,7 @@ class SequenceScores:
     is_discrete: bool
     draws: int
     seed: int
+    surprise: Sequence[np.ndarray] = ()
 
     @cached_property
     def nll_per_step(self) -> float:
@@ -114,6 +116,7 @@ def score_sequences(
     family: Family = model.family
     cells = np.where(family.continuous, sequences.recording_step() if step is None else step, 0.0)
     nll, raw, counts = np.zeros(len(sequences)), np.zeros(len(sequences)), np.zeros(len(sequences), np.int64)
+    surprise = [np.empty(0)] * len(sequences)
     places = dict(_places(family))
     parts = {name: np.zeros(len(sequences)) for name in places}
     for number, params in predictions(model, sequences, inputs=inputs, context=context):
@@ -124,13 +127,15 @@ def score_sequences(
             continue
         settings: dict[str, Any] = {"draws": draws, "seed": _own(seed, number)}
         counts[number] = len(y)
-        raw[number] = negative_log_likelihood(p, y) * len(y)
-        for name, where in places.items():
-            value = dequantised_nll(p[name], y[:, where], cells[where].tolist(), **settings) * len(y)
-            parts[name][number] = value
-            nll[number] += value
-        if not parts:
-            nll[number] = dequantised_nll(p, y, cells.tolist(), **settings) * len(y)
+        raw[number] = negative_log_likelihood(p, y, average=False).sum()
+        if places:
+            each = {name: _noisy(p[name], y[:, at], cells[at], **settings) for name, at in places.items()}
+            for name, values in each.items():
+                parts[name][number] = values.sum()
+            surprise[number] = np.sum(list(each.values()), axis=0)
+        else:
+            surprise[number] = _noisy(p, y, cells, **settings)
+        nll[number] = surprise[number].sum()
     return SequenceScores(
         nll,
         raw,
@@ -141,7 +146,15 @@ def score_sequences(
         not family.continuous.any(),
         draws,
         seed,
+        surprise,
     )
+
+
+def _noisy(p: Distribution, y: np.ndarray, cells: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Return the dequantised score of each step; without a recording step there is nothing to draw."""
+    if not cells.any():
+        return negative_log_likelihood(p, y, average=False)
+    return dequantised_nll(p, y, cells.tolist(), draws=draws, seed=seed, average=False)
 
 
 def predictions(

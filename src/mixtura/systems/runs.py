@@ -14,7 +14,7 @@ import keras
 
 from mixtura.data.sequences import Sequences, require
 from mixtura.data.tables import counted
-from mixtura.drawing import loss_curves, new_figure, save_figure
+from mixtura.drawing import COLOURS, loss_curves, new_figure, save_figure
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores
 from mixtura.files import check_output
@@ -217,8 +217,8 @@ def _digest(data: Path) -> str:
 def _draw_losses(history: Mapping[str, Any], scores: SequenceScores, held_out: str, path: Path) -> None:
     figure, (axes,) = new_figure(width=5.5)
     loss_curves(axes, history, "blue")
-    score = scores.nll_per_step
-    axes.axhline(score, color="#222222", linewidth=0.8, linestyle="--", label=f"{held_out}, dequantised")
+    label = f"{held_out}, dequantised"
+    axes.axhline(scores.nll_per_step, color=COLOURS["ink"], linewidth=0.8, linestyle="--", label=label)
     axes.set_ylabel("nats per step")
     axes.legend()
     save_figure(figure, path)

@@ -95,6 +95,19 @@ class Outcome:
     seed: int
 
 
+def split_in_tenths(sequences: Sequences, seed: int, data: Path) -> tuple[Sequences, ...]:
+    """Split by sequence: eight tenths, one tenth, one tenth, and one sequence at least.
+
+    Raises:
+        InputError: for fewer than three; it names the file.
+    """
+    if len(sequences) < 3:
+        amount = counted(len(sequences), "sequence")
+        raise InputError(f"{data} has {amount}; expected at least 3, to split them.")
+    tenth = max(1, round(0.1 * len(sequences))) / len(sequences)
+    return sequences.split((1 - 2 * tenth, tenth, tenth), seed=seed)
+
+
 class System:
     """A system: a folder that has one of these, and nothing elsewhere.
 
@@ -131,12 +144,8 @@ class System:
         if data is None:
             raise InputError(f"{self.name} needs data: name a file with --data.")
         sequences = self.read(data, {})
-        if len(sequences) < 3:
-            amount = counted(len(sequences), "sequence")
-            raise InputError(f"{data} has {amount}; expected at least 3, to split them.")
+        training, validation, test = split_in_tenths(sequences, seed, data)
         require(sequences, steps=2, what=str(data))
-        tenth = max(1, round(0.1 * len(sequences))) / len(sequences)
-        training, validation, test = sequences.split((1 - 2 * tenth, tenth, tenth), seed=seed)
         facts: dict[str, Any] = {"length": int(np.median(training.lengths))}
         if columns := _columns(sequences):
             facts["columns"] = columns

@@ -9,7 +9,6 @@ from mixtura.evaluation.sequences import score_sequences
 from mixtura.systems import runs
 from mixtura.systems.registry import find
 from mixtura.systems.signals import Signals
-from mixtura.systems.signals.surprise import surprises
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +72,9 @@ def test_evaluation_leaves_pacemakers_out(trained, hearts):
 def test_surprise_adds_up_to_the_score(trained, hearts):
     system, model, _ = runs.opened(trained[1])
     signals = system.read(hearts, {})[:2]
-    each = surprises(model, signals, 1.0)
     scores = score_sequences(model, signals, 1.0)
+    each = scores.surprise
+    assert [len(one) for one in each] == signals.lengths.tolist()
     np.testing.assert_allclose([one.mean() for one in each], scores.nll / scores.counts, atol=0.02)
 
 

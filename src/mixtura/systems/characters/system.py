@@ -9,10 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mixtura.data.sequences import Sequences, read_sequences, require, write_sequences
-from mixtura.data.tables import counted
 from mixtura.errors import InputError
-from mixtura.evaluation.sequences import predictions
-from mixtura.families import Categorical, Distribution
+from mixtura.families import Categorical
 from mixtura.generation import Generated, StopAfterTotal
 from mixtura.models import MDNRNN, SequenceModel
 from mixtura.systems.characters import pictures
@@ -29,7 +27,7 @@ from mixtura.systems.characters.symbols import (
     encode_all,
     read_symbols,
 )
-from mixtura.systems.system import Corpus, Outcome, Preset, System
+from mixtura.systems.system import Corpus, Outcome, Preset, System, split_in_tenths
 from mixtura.training import initialize_head
 
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, "6-gram": 6}  # what it is compared with
@@ -80,12 +78,8 @@ class Characters(System):
         if not KINDS[kind].ends:
             size = min(BLOCK, max(100, sum(map(len, found)) // 50))
             found = [block for text in found for block in blocks(text, size)]
-        if len(found) < 3:
-            amount = counted(len(found), "sequence")
-            raise InputError(f"{data} has {amount}; expected at least 3, to split them.")
-        tenth = max(1, round(0.1 * len(found))) / len(found)
         numbers = Sequences.of(np.arange(len(found)).reshape(-1, 1, 1))
-        dealt = numbers.split((1 - 2 * tenth, tenth, tenth), seed=seed)
+        dealt = split_in_tenths(numbers, seed, data)
         parts = [[found[number] for number in part.data[:, 0]] for part in dealt]
         letters = alphabet(kind, parts[0])
         training, validation, test = (encode_all(part, letters) for part in parts)
@@ -155,7 +149,7 @@ class Characters(System):
             [events.argmax(axis=-1) for events in part]
             for part in (corpus.training, corpus.validation, corpus.test)
         )
-        surprise = {"network": _surprise(model, corpus.test)}
+        surprise = {"network": list(outcome.scores.surprise)}
         for name, order in ORDERS.items():
             grams = KneserNey(training, validation, len(letters), order)
             surprise[name] = [grams.nll(one) for one in test]
@@ -183,11 +177,3 @@ def _unended(prompt: Any, end: int) -> Any:
     if isinstance(prompt, list):
         return [_unended(one, end) for one in prompt]
     return prompt[prompt[:, end] == 0]
-
-
-def _surprise(model: SequenceModel, sequences: Sequences) -> list[np.ndarray]:
-    """Return minus the log of the probability of every symbol, for each sequence."""
-    found = dict(predictions(model, sequences))
-    return [
-        -Distribution(model.family, found[number]).log_prob(events) for number, events in enumerate(sequences)
-    ]

@@ -9,23 +9,10 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from mixtura.data.sequences import Sequences
-from mixtura.evaluation.sequences import predictions
-from mixtura.families import Distribution
-from mixtura.models import SequenceModel
-from mixtura.scores import dequantised_nll
 from mixtura.systems.signals.data import Beats, beats
 
 NORMAL, VENTRICULAR = "N", "V"
 BEFORE, AFTER = 0.1, 0.2  # seconds around a beat's mark: the QRS complex, normal or ventricular
-
-
-def surprises(model: SequenceModel, signals: Sequences, step: float) -> list[np.ndarray]:
-    """Return the dequantised negative log-likelihood of every sample of every signal, `(length,)` each."""
-    found: list[Any] = [None] * len(signals)
-    for number, params in predictions(model, signals):
-        p = Distribution(model.family, params)
-        found[number] = dequantised_nll(p, signals[number], step, seed=number, average=False)
-    return found
 
 
 class BeatScores(NamedTuple):
@@ -54,7 +41,7 @@ def score_beats(
 
     Args:
         signals: recordings.
-        surprise: by a model's name, what `surprises` returns.
+        surprise: by a model's name, the dequantised NLL of every sample, `(length,)` for each recording.
         fs: samples per second.
     """
     rows: dict[str, list[np.ndarray]] = {name: [] for name in (*surprise, "early", "size")}

@@ -19,7 +19,7 @@ from mixtura.models.linear import LinearMDNRNN
 from mixtura.systems.signals import pictures
 from mixtura.systems.signals.baselines import Linear, fit_autoregressions, fit_linear
 from mixtura.systems.signals.data import read_signals, split_signals
-from mixtura.systems.signals.surprise import areas, score_beats, surprises
+from mixtura.systems.signals.surprise import areas, score_beats
 from mixtura.systems.system import Corpus, Outcome, Preset, System
 from mixtura.training import initialize_head
 
@@ -131,7 +131,7 @@ class Signals(System):
         test, facts, step = corpus.test, corpus.facts, corpus.facts["step"]
         assert test is not None  # this system's corpus has one
         linear = fit_autoregressions(columns(corpus.training), columns(corpus.validation), step, seed)
-        surprise = {"network": surprises(model, test, step)} | {
+        surprise = {"network": outcome.scores.surprise} | {
             f"linear, {name}": [one.nll(signal, step, seed=n) for n, signal in enumerate(columns(test))]
             for name, one in linear.items()
         }

@@ -97,7 +97,10 @@ class Family:
 
     @property
     def floors(self) -> np.ndarray:
-        """What `min_scale` bounds the scale of each dimension by, in the events' units, `(event_size,)`."""
+        """What `min_scale` bounds the scale of each dimension by, `(event_size,)`.
+
+        In the events' units; for `LogNormal` and `LogitNormal` in those of the logarithm and the logit.
+        """
         return np.broadcast_to(dict(self._config).get("min_scale", 0.0), (self.event_size,))
 
     @property

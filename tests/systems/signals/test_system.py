@@ -53,7 +53,7 @@ def test_the_network_begins_as_a_linear_prediction(hearts):
     model = system.build(preset, corpus, seed=0)
     model.head.dense.kernel.assign(np.zeros(model.head.dense.kernel.shape))
     signal = corpus.test[0]
-    p = model.family(np.asarray(model(signal[None])))
+    p = model.family(model(signal[None]))
     cell = model.cell
     u = (signal[:, 0] - model.family.shift[0]) / model.family.scale[0]
     expected = np.convolve(u, cell.coefficients[:, 0, 0])[: len(u) - 1]

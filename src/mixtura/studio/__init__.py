@@ -1,0 +1,1 @@
+"""The Response API: touch performances answered over HTTP (extra `studio`)."""

@@ -1,0 +1,1 @@
+"""RoboJam: call and response on touch performances."""

@@ -7,9 +7,10 @@ import pytest
 from keras import ops
 from keras.saving import deserialize_keras_object, serialize_keras_object
 from scipy import linalg, stats
-from scipy.special import expit, softmax
+from scipy.special import expit, logit, softmax
 
 import mixtura as mx
+from mixtura.families import host
 
 PARTS = {
     "place": mx.Normal(2, "full"),
@@ -157,7 +158,7 @@ def test_unknown_parts_are_no_attributes():
 
 @pytest.mark.parametrize(
     "family",
-    [mx.Normal(1), mx.Affine(mx.Normal(1), 0, 1), mx.Mixture(mx.Joint(a=mx.Normal(1)), 2)],
+    [mx.Normal(1), mx.Affine(mx.Normal(1), 0, 1), mx.Mixture(mx.Normal(1), 2)],
     ids=repr,
 )
 def test_other_families_have_no_parts(family):
@@ -175,6 +176,76 @@ def test_parts_in_other_units_are_in_theirs():
     expected = p["place"].log_prob(y[:, :2]) + p["dt"].log_prob(y[:, 2:])
     np.testing.assert_allclose(p.log_prob(y), expected, rtol=1e-12)
     np.testing.assert_allclose(p["dt"].mean()[:, 0], p.mean()[:, 2], rtol=1e-12)
+
+
+TOUCH = mx.Mixture(
+    mx.Joint(place=mx.LogitNormal(2), dt=mx.Affine(mx.LogNormal(1), 0.0, 0.02), moving=mx.Bernoulli()), 3
+)
+TOUCHED = np.array([[0.2, 0.9, 0.01, 1.0], [0.5, 0.4, 0.3, 0.0]])
+
+
+@pytest.fixture(scope="module")
+def touch():
+    """Return the weights (2, 3) and the log densities (2, 3) of each part of a mixture of joints, by hand."""
+    params = np.random.default_rng(3).normal(size=(2, TOUCH.params_size))
+    table = params.reshape(2, -1, 3)
+    sigma = np.where(table[:, 3:5] > 0, table[:, 3:5] + 1, np.exp(np.minimum(table[:, 3:5], 0)))
+    x = logit(TOUCHED[:, :2, None])
+    slope = np.log(TOUCHED[:, :2] * (1 - TOUCHED[:, :2])).sum(axis=1)[:, None]
+    place = stats.norm.logpdf(x, table[:, 1:3], sigma).sum(axis=1) - slope
+    spread = np.where(table[:, 6] > 0, table[:, 6] + 1, np.exp(np.minimum(table[:, 6], 0)))
+    dt = stats.lognorm.logpdf(TOUCHED[:, 2:3], spread, scale=0.02 * np.exp(table[:, 5]))
+    moving = stats.bernoulli.logpmf(TOUCHED[:, 3:], expit(table[:, 7]))
+    return params, softmax(table[:, 0], axis=1), {"place": place, "dt": dt, "moving": moving}
+
+
+def test_a_mixture_of_joints_shares_the_choice_of_a_component(touch, assert_exact):
+    params, weights, parts = touch
+    assert_exact(
+        TOUCH.log_prob, params, TOUCHED, truth=np.log((weights * np.exp(sum(parts.values()))).sum(1))
+    )
+
+
+def test_parts_of_a_mixture_of_joints_are_mixtures(touch):
+    params, weights, parts = touch
+    for name, where in (("place", slice(0, 2)), ("dt", slice(2, 3)), ("moving", slice(3, 4))):
+        p = TOUCH(params)[name]
+        assert p.family == mx.Mixture(TOUCH.family[name], 3)
+        expected = np.log((weights * np.exp(parts[name])).sum(axis=1))
+        np.testing.assert_allclose(p.log_prob(TOUCHED[:, where]), expected, rtol=1e-12)
+
+
+def test_marginals_are_of_the_parts_that_are_kept(touch):
+    params, weights, parts = touch
+    expected = np.log((weights * np.exp(parts["place"] + parts["dt"])).sum(axis=1))
+    p = TOUCH(params).marginal([0, 1, 2])
+    np.testing.assert_allclose(p.log_prob(TOUCHED[:, :3]), expected, rtol=1e-12)
+    p = FAMILY(PARAMS)
+    kept = p.marginal([0, 2, 6])
+    place = p["place"].marginal(0)
+    assert kept.family == mx.Joint(place=place.family, dt=FAMILY["dt"], end=FAMILY["end"])
+    expected = p["dt"].log_prob(Y[:, 2:3]) + p["end"].log_prob(Y[:, 6:])
+    expected = expected + place.log_prob(Y[:, :1])
+    np.testing.assert_allclose(kept.log_prob(Y[:, [0, 2, 6]]), expected, rtol=1e-12)
+    assert p.marginal(2).family == FAMILY["dt"]
+    with pytest.raises(NotImplementedError, match=r"keep their order; received \[2, 0\]"):
+        p.marginal([2, 0])
+
+
+def test_only_named_parts_of_components_are_moved(touch):
+    params, _, _ = touch
+    moved = TOUCH._relocated(host, params, np.array([[0.5, -0.25, 9.0, 9.0]]), ("place",)).reshape(2, -1, 3)
+    change = moved - params.reshape(2, -1, 3)
+    np.testing.assert_allclose(change[:, 1:3], np.broadcast_to([[0.5], [-0.25]], (2, 2, 3)))
+    assert not change[:, [0, *range(3, 8)]].any()
+
+
+def test_events_are_standardised_as_each_part_does_it():
+    standard = TOUCH._standardised(host, TOUCHED)
+    expected = [*logit(TOUCHED[:, :2].T), np.log(TOUCHED[:, 2] / 0.02), TOUCHED[:, 3]]
+    np.testing.assert_allclose(standard, np.transpose(expected))
+    # What no part has a density for looks like the middle.
+    np.testing.assert_array_equal(TOUCH._standardised(host, np.zeros((1, 4))), np.zeros((1, 4)))
 
 
 # Densities and moments.

@@ -154,3 +154,17 @@ def test_other_arguments_are_refused():
         mx.MDNRNN("normal")
     with pytest.raises(ValueError, match="units must name at least one layer's size"):
         mx.MDNRNN(FAMILY, ())
+
+
+def test_places_between_two_ends_are_relative_in_the_logit():
+    family = mx.Mixture(mx.Joint(place=mx.LogitNormal(2), dt=mx.LogNormal(), moving=mx.Bernoulli()), 2)
+    model = mx.MDNRNN(family, (3,), relative=("place",), seed=0)
+    plain = mx.MDNRNN(family, (3,), seed=0)
+    plain.set_weights(model.get_weights())
+    events = np.array([[[0.2, 0.9, 0.1, 0.0], [0.3, 0.8, 0.02, 1.0], [0.5, 0.5, 0.5, 0.0]]], "float32")
+    change = numpy(model(events) - plain(events)).reshape(3, 8, 2)
+    before = np.array([[0.0, 0.0], *np.log(events[0, :2, :2] / (1 - events[0, :2, :2]))])  # first, the middle
+    np.testing.assert_allclose(change[:, 1:3], np.stack([before, before], axis=-1), atol=1e-5)
+    assert not change[:, [0, *range(3, 8)]].any()
+    with pytest.raises(ValueError, match="the part 'end'; the parts are place, dt, moving"):
+        mx.MDNRNN(family, (3,), relative=("end",))

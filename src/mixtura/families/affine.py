@@ -103,6 +103,9 @@ class Affine(Family):
         _, scale = self._units(covariance)
         return scale[:, None] * covariance * scale
 
+    def _standardised(self, xp: Any, y: Any) -> Any:
+        return self.family._standardised(xp, self._inward(y))
+
     def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
         return self.family._relocated(xp, params, by, parts)
 

@@ -108,13 +108,20 @@ class Family:
         """Which dimensions of an event have a density, not probabilities, `(event_size,)` of booleans."""
         return np.full(self.event_size, self.is_continuous)
 
+    def _standardised(self, xp: Any, y: Any) -> Any:
+        """Return events as the family's own parameters measure them, `(*batch, event_size)`.
+
+        An `Affine`'s events without its units, a `LogNormal`'s as their logarithms (0 outside the support).
+        """
+        return y
+
     def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
-        """Return the parameters of the distribution moved by so many of its units, `(*batch, event_size)`.
+        """Return the parameters of the distribution moved so far, `(*batch, event_size)`.
 
         Args:
             xp: see the class.
-            params: raw activations, `(*batch, params_size)`.
-            by: how far, in the units that `units` says.
+            params: raw activations, `(*batch, params_size)`; or a flat table of them, of any columns.
+            by: how far, as `_standardised` measures it.
             parts: names of a Joint's parts to move; True for all that have a density.
         """
         raise self._cannot("location to move", "Normal or Laplace, or a Mixture of them")

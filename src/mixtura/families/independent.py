@@ -91,6 +91,9 @@ class Independent(Family):
         """Put the copies' rows side by side again."""
         return xp.reshape(values, (*xp.shape(values)[:-2], self.event_size))
 
+    def _standardised(self, xp: Any, y: Any) -> Any:
+        return self._joined(xp, self.family._standardised(xp, self._copies(xp, y)))
+
     def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
         moved = self.family._relocated(xp, self._copies(xp, params), self._copies(xp, by), parts)
         return xp.reshape(moved, xp.shape(params))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 import numpy as np
@@ -11,9 +11,14 @@ from keras import ops
 
 from mixtura.families import host
 from mixtura.families.base import Array, Family, a_family, restored
+from mixtura.families.checks import dimensions
 from mixtura.families.draws import Draws
 from mixtura.families.fitting import Events
+from mixtura.families.tables import cut
 from mixtura.sampling import PLAIN, Samplers
+
+if TYPE_CHECKING:
+    from mixtura.families.distribution import Distribution
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -139,19 +144,32 @@ class Joint(Family):
         [place] = [place for other, _, place, _ in self._slices() if other == name]
         return family, params[..., place]
 
+    def _standardised(self, xp: Any, y: Any) -> Any:
+        parts = [family._standardised(xp, y[..., events]) for _, family, _, events in self._slices()]
+        return xp.concatenate(parts, axis=-1)
+
+    def _cut(self, xp: Any, table: Any) -> list[Any]:
+        """Return the parts' own parameters, or their tables if it is one."""
+        columns = table.shape[-1] // self.params_size
+        return cut(xp, table, [columns * place.stop for _, _, place, _ in self._slices()][:-1])
+
     def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
         moved = []
-        for name, family, place, events in self._slices():
-            own = params[..., place]
-            if name in parts if parts is not True else family.is_continuous:
-                own = family._relocated(xp, own, by[..., events])
-            moved.append(own)
+        for (name, family, _, events), own in zip(self._slices(), self._cut(xp, params), strict=True):
+            is_moved = name in parts if parts is not True else family.is_continuous
+            moved.append(family._relocated(xp, own, by[..., events]) if is_moved else own)
         return xp.concatenate(moved, axis=-1)
 
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return sum(
             family._log_prob(xp, params[..., place], y[..., events])
             for _, family, place, events in self._slices()
+        )
+
+    def _log_probs(self, xp: Any, table: Any, y: Any) -> Any:
+        return sum(
+            family._log_probs(xp, own, y[..., events])
+            for (_, family, _, events), own in zip(self._slices(), self._cut(xp, table), strict=True)
         )
 
     def _log_interval(self, xp: Any, params: Any, lower: Any, upper: Any) -> Any:
@@ -203,6 +221,27 @@ class Joint(Family):
         return np.concatenate(
             [family.mode(params[..., place]) for _, family, place, _ in self._slices()], axis=-1
         )
+
+    def marginal(self, params: Array, dims: int | Sequence[int]) -> Distribution:
+        """Return the distribution of some dimensions, in the parts' order: a Joint of those parts' marginals.
+
+        Of a single part, it is that part's marginal itself.
+        """
+        _, params = self._read(host.as_array(params))
+        kept = dimensions("dims", dims, self.event_size)
+        if kept != sorted(kept):
+            raise NotImplementedError(f"dims of a Joint keep their order; received {kept}")
+        found = {}
+        for name, family, place, events in self._slices():
+            own = [d - events.start for d in kept if events.start <= d < events.stop]
+            if len(own) == family.event_size:
+                found[name] = family(params[..., place])
+            elif own:
+                found[name] = family.marginal(params[..., place], own)
+        if len(found) == 1:
+            return next(iter(found.values()))
+        parts = Joint(**{name: part.family for name, part in found.items()})
+        return parts(np.concatenate([part.params for part in found.values()], axis=-1))
 
     def _cdf(self, xp: Any, params: Any, y: Any) -> Any:
         return self._config[0][1]._cdf(xp, params, y)  # reached with one part only

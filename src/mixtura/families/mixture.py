@@ -135,6 +135,14 @@ class Mixture(Family):
             table_of(logits, np.broadcast_to(components.params, shape))
         )
 
+    def _part(self, name: str, params: np.ndarray) -> tuple[Family, np.ndarray]:
+        logits, components = self._split(host, params)
+        part, own = self.family._part(name, components)
+        return Mixture(part, self.num_components), table_of(logits, own)
+
+    def _standardised(self, xp: Any, y: Any) -> Any:
+        return self.family._standardised(xp, y)
+
     def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
         logits, table = cut(xp, params, [self.num_components])
         return xp.concatenate([logits, self.family._relocated(xp, table, by, parts)], axis=-1)

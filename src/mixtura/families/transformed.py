@@ -77,6 +77,13 @@ class TransformedNormal(Family):
         inside = (y > low) & (y < high)
         return inside, xp.where(inside, y, self._outward(host, np.zeros(())).item())
 
+    def _standardised(self, xp: Any, y: Any) -> Any:
+        inside, y = self._inside(xp, y)
+        return xp.where(inside, self._inward(xp, y), 0.0)
+
+    def _relocated(self, xp: Any, params: Any, by: Any, parts: Any = True) -> Any:
+        return self._normal._relocated(xp, params, by, parts)
+
     def _log_prob(self, xp: Any, params: Any, y: Any) -> Any:
         return self._log_probs(xp, params, y)[..., 0]
 

@@ -34,7 +34,8 @@ class MDNRNN(SequenceModel):
         inputs_size: the size of what enters at every step beside the event, such as actions.
         context_size: the size of what is fixed for a sequence, such as a class.
         relative: whether locations are predicted as distances from the previous event: the network's means
-            plus that event. Or the names of a Joint's parts that are. It suits what moves little in a step.
+            plus that event, standardised as the family does it (a `LogitNormal`'s in the logit). Or the names
+            of a Joint's parts that are. It suits what moves little in a step.
         seed: of dropout's masks.
         **kwargs: the arguments of every Keras model.
 
@@ -104,7 +105,7 @@ class MDNRNN(SequenceModel):
         params = super().read(features, x)
         if not self.relative:
             return params
-        last = ops.cast(x[..., : self.family.event_size], params.dtype)  # in the family's units, see `embed`
+        last = ops.cast(x[..., : self.family.event_size], params.dtype)  # standardised, see `embed`
         return self.family._relocated(ops, params, last, self.relative)
 
     def get_config(self) -> dict[str, Any]:
@@ -134,7 +135,10 @@ def _size(name: str, value: Any) -> int:
 
 def _check_relative(family: Family, relative: bool | tuple[str, ...]) -> None:
     """Raise where a family cannot be moved, or has no such parts."""
-    names = family.names if isinstance(family, Joint) else ()
+    joint = family
+    while not isinstance(joint, Joint) and hasattr(joint, "family"):  # inside a Mixture, say
+        joint = joint.family
+    names = joint.names if isinstance(joint, Joint) else ()
     if not isinstance(relative, bool) and (unknown := [name for name in relative if name not in names]):
         known = f"the parts are {', '.join(names)}" if names else f"{family!r} has no parts"
         raise ValueError(f"relative names the part {unknown[0]!r}; {known}")

@@ -66,7 +66,9 @@ class SequenceModel(keras.Model):
         return self.cell.get_initial_state(batch_size)
 
     def embed(self, event: Any, inputs: Any = None, context: Any = None) -> Any:
-        """Return the network's input: event, in the family's units, inputs and context side by side.
+        """Return the network's input: event, inputs and context side by side.
+
+        The event is standardised as the family does it: in its units, a `LogNormal`'s as a logarithm.
 
         Args:
             event: the previous event, `(batch, event_size)`, or of all steps, `(batch, time, event_size)`.
@@ -74,8 +76,7 @@ class SequenceModel(keras.Model):
             context: of the sequence, `(batch, size)`.
         """
         event = ops.convert_to_tensor(event)
-        shift, scale = (ops.convert_to_tensor(u, dtype=event.dtype) for u in self.family.units)
-        parts = [(event - shift) / scale]
+        parts = [self.family._standardised(ops, event)]
         if inputs is not None:
             parts.append(ops.cast(inputs, event.dtype))
         if context is not None:

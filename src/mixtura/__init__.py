@@ -29,6 +29,7 @@ __all__ = [
     "Normal",
     "Sampler",
     "SequenceModel",
+    "SpikeAndSlab",
     "backend",
     "generation",
     "lecture",
@@ -57,6 +58,7 @@ if TYPE_CHECKING or not backend.in_command():
         LogNormal,
         Mixture,
         Normal,
+        SpikeAndSlab,
     )
     from mixtura.layers import MDN
     from mixtura.losses import NegativeLogLikelihood

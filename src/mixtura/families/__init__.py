@@ -16,6 +16,7 @@ from mixtura.families.log_normal import LogNormal
 from mixtura.families.logit_normal import LogitNormal
 from mixtura.families.mixture import Mixture
 from mixtura.families.normal import Normal
+from mixtura.families.spike_and_slab import SpikeAndSlab
 
 __all__ = [
     "Affine",
@@ -30,4 +31,5 @@ __all__ = [
     "LogitNormal",
     "Mixture",
     "Normal",
+    "SpikeAndSlab",
 ]

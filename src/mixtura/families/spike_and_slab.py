@@ -41,7 +41,7 @@ class SpikeAndSlab(Family):
 
     $\ell$ is to be given, by `relative` in `MDNRNN` or by `LinearMDNRNN`: moved there, the spike lies at the
     last event exactly, whatever the network's output for $\ell$, and the slab is moved as its own family is.
-    Not moved, it lies at that output, which training does not better: likelihoods have a slope of 0 in $\ell$.
+    Not moved, it lies at that output, which training leaves as it is: likelihoods have slope 0 in $\ell$.
 
     Parameters, in this order on the last axis: a, the logit of staying; $\ell$; those of the slab.
 

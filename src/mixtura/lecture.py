@@ -222,7 +222,8 @@ def load_model(path: str | PathLike[str], **kwargs: Any) -> Any:
         raise ValueError(f"{path} holds no MDN layer of keras-mdn-layer or mixtura.lecture")
     if metadata["keras_version"].startswith("2."):
         raise ValueError(
-            f"Keras 2 wrote {path} and Keras 3 reads only its weights: rebuild the network, with "
+            f"Keras 2 wrote {path} and Keras 3 reads only its weights: of LSTM layers with an MDN, "
+            "mixtura.models.imports.import_mdn_rnn makes an MDNRNN; else rebuild the network, with "
             f"MDN(output_dimension, num_mixtures) of {sorted(sizes)}, and call model.load_weights(path)"
         )
     objects: dict[str, Any] = {"MDN": MDN}

@@ -116,7 +116,7 @@ def test_a_network_as_trained_predicts_the_same_distributions(trained):
     p = model.family(numpy(model(EVENTS)))
     assert_same(p, expected, scale=10)
     log_prob = density(expected, 10 * EVENTS) + SIZE * np.log(10)
-    np.testing.assert_allclose(p.log_prob(EVENTS), log_prob, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(p.log_prob(EVENTS), log_prob, rtol=1e-5, atol=1e-5)
 
 
 def test_a_network_as_played_takes_the_same_steps(played):
@@ -138,7 +138,7 @@ def test_a_network_as_played_takes_the_same_steps(played):
     p = model.family(numpy(model(events))[:, :3])
     assert_same(p, expected, 10, order)
     log_prob = density(expected, 10 * EVENTS[:, :3]) + SIZE * np.log(10)
-    np.testing.assert_allclose(p.log_prob(events[:, :3]), log_prob, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(p.log_prob(events[:, :3]), log_prob, rtol=1e-5, atol=1e-5)
 
 
 def weights(model):

@@ -21,7 +21,7 @@ import numpy as np
 
 from mixtura.errors import InputError
 
-LARGEST = 2**31  # bytes of an array, and of the arrays in one together
+LARGEST = 2**31  # bytes of the arrays in a file, unpacked, and of the arrays that one refers to
 _NPY = "arr_0"  # NumPy's name for an array without one
 _NUMBER = re.compile(r"b1|[iu][1248]|f[248]")
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -48,7 +48,7 @@ def read_object_arrays(path: str | Path) -> dict[str, list[np.ndarray] | np.ndar
 
     Raises:
         InputError: if the file is absent, damaged or none of these, a pickle asks for anything but arrays of
-            numbers, or an array is not of the size that its header says or larger than `LARGEST`.
+            numbers, an array is not of the size that its header says, or arrays take more than `LARGEST`.
     """
     path, where = Path(path), f"{path}"
     found: dict[str, list[np.ndarray] | np.ndarray] = {}
@@ -56,13 +56,15 @@ def read_object_arrays(path: str | Path) -> dict[str, list[np.ndarray] | np.ndar
         with path.open("rb") as file:
             if file.peek(6)[:6] == np.lib.format.MAGIC_PREFIX:
                 where = f"{path}: {_NPY!r}"
-                return {_NPY: _read(file, path.stat().st_size)}
+                _check_size(path.stat().st_size)
+                return {_NPY: _read(file)}
             with zipfile.ZipFile(file) as stored:
+                _check_size(sum(entry.file_size for entry in stored.infolist()))
                 for entry in stored.infolist():
                     name = entry.filename.removesuffix(".npy")
                     where = f"{path}: {name!r}"
                     with stored.open(entry) as member:
-                        found[name] = _read(member, entry.file_size)
+                        found[name] = _read(member)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; expected an .npz or .npy file") from None
     except _Refused as refused:
@@ -151,10 +153,13 @@ _KNOWN = {
 }
 
 
-def _read(stream: IO[bytes], size: int) -> list[np.ndarray] | np.ndarray:
-    """Return the array that a stream of `size` bytes holds in the `.npy` format."""
+def _check_size(size: int) -> None:
     if size > LARGEST:
-        raise _Refused(f"takes {size} bytes, and {LARGEST} are read at most")
+        raise _Refused(f"holds {size} bytes, and {LARGEST} are read at most")
+
+
+def _read(stream: IO[bytes]) -> list[np.ndarray] | np.ndarray:
+    """Return the array that a stream holds in the `.npy` format."""
     version = np.lib.format.read_magic(stream)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
@@ -188,9 +193,7 @@ def _of_objects(found: _Array) -> list[np.ndarray] | np.ndarray:
         if not isinstance(value, _Array | int | float):
             raise _Refused(f"holds an object of type {type(value).__name__} at position {number}")
     # A pickle may refer to one array many times.
-    total = sum(value.size for value in found.values if isinstance(value, _Array))
-    if total > LARGEST:
-        raise _Refused(f"holds {total} bytes, and {LARGEST} are read at most")
+    _check_size(sum(value.size for value in found.values if isinstance(value, _Array)))
     values = [value.array() if isinstance(value, _Array) else value for value in found.values]
     if values and all(np.ndim(value) == 0 for value in values):
         return np.array([float(value) for value in values]).reshape(found.shape)

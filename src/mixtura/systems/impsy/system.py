@@ -1,0 +1,234 @@
+"""The system `impsy`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from keras import ops
+
+from mixtura.data.control_logs import write_logs
+from mixtura.data.sequences import Sequences, require
+from mixtura.errors import InputError
+from mixtura.evaluation.sequences import SequenceScores, score_sequences
+from mixtura.models import MDNRNN, LinearMDNRNN, SequenceModel
+from mixtura.systems.impsy import pictures
+from mixtura.systems.impsy.baselines import fit_repeats
+from mixtura.systems.impsy.data import moves, read_sessions, snapped, time_step, value_step
+from mixtura.systems.impsy.heads import head, start, units_of
+from mixtura.systems.impsy.statistics import statistics
+from mixtura.systems.system import Corpus, Outcome, Preset, System, split_in_tenths
+from mixtura.training import Ragged
+
+FITTED = 50_000  # events that a head begins with at most
+SHOWN, PROMPT = 300, 50  # events in the strip charts, and before what is generated
+DRAWN = 2000  # events of each session that is compared with recorded ones
+
+
+class Impsy(System):
+    """The next event of an instrument's controls and when it comes (Martin & Torresen 2019).
+
+    `network` has `head`, `components` and `dt_components` (see `heads.head`); `sees`: "last" for a network
+    that sees the last event, "moves" for one that sees by how much each value had just moved, too
+    (`LinearMDNRNN`); `relative`, whether a "normal" head that sees the last event predicts moves from it, as
+    all others do; and the rest for the network.
+    """
+
+    name = "impsy"
+    about = "the controls of an instrument: which moves next, where to, and when"
+    data_name = "touch/impsy_9d.npz"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        # IMPSY's size "s" as it is trained there, but for the validation sessions, which are whole ones.
+        "paper": Preset(
+            network={"head": "normal", "components": 5, "sees": "last", "units": (64, 64), "cell": "lstm"},
+            epochs=100,
+            batch_size=64,
+            length=50,
+            stride=1,
+            learning_rate=1e-3,
+        ),
+        "small": Preset(
+            network={
+                "head": "tied",
+                "components": 9,
+                "dt_components": 5,
+                "sees": "moves",
+                "units": (64,),
+                "cell": "gru",
+            },
+            epochs=40,
+            batch_size=16,
+            length=64,
+            carried=True,
+            learning_rate=5e-3,
+            patience=8,
+        ),
+        "tiny": Preset(
+            network={
+                "head": "tied",
+                "components": 3,
+                "dt_components": 2,
+                "sees": "moves",
+                "units": (8,),
+                "cell": "gru",
+            },
+            epochs=2,
+            batch_size=4,
+            length=32,
+            carried=True,
+        ),
+    }
+
+    # ------------------------------------------------------------------ data
+
+    def read(self, path: Path, facts: Mapping[str, Any]) -> Sequences:
+        """Return sessions of controls, cleaned; see `read_sessions`."""
+        sessions, _ = read_sessions(path)
+        found, expected = sessions.facts["columns"].tolist(), facts.get("columns")
+        if expected and found != expected:
+            raise InputError(f"{path} has the columns {found}; expected {expected}, as in training.")
+        return sessions
+
+    def corpus(self, data: Path | None, preset: Preset, seed: int) -> Corpus:
+        """Return sessions of two events and more, split by session."""
+        if data is None:
+            raise InputError("impsy needs sessions: name a file or folder with --data, or set MIXTURA_DATA.")
+        sessions, cleaning = read_sessions(data)
+        values, dt = sessions.data[:, :-1], sessions.data[:, -1]
+        step = [value_step(values)] * values.shape[1] + [time_step(dt)]
+        sessions = sessions[sessions.lengths > 1]
+        parts = (
+            replace(part, facts={**part.facts, "step": np.array(step)})
+            for part in split_in_tenths(sessions, seed, data)
+        )
+        training, validation, test = parts
+        facts = {
+            "columns": sessions.facts["columns"].tolist(),
+            "step": step[0],
+            "length": int(np.median(training.lengths)),
+            "cleaning": cleaning,
+        }
+        return Corpus(training, validation, test, step, facts)
+
+    def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
+        """Write sessions; see `mixtura.data.control_logs.write_logs`."""
+        write_logs(path, sequences)
+
+    # ------------------------------------------------------------------ the model
+
+    def build(self, preset: Preset, corpus: Corpus, seed: int) -> SequenceModel:
+        """Return a network whose head, if it is one of spikes, begins at the moves of training."""
+        settings = dict(preset.network)
+        units = units_of(corpus.training, corpus.facts["step"])
+        name, sees = settings.pop("head"), settings.pop("sees")
+        relative = settings.pop("relative", name != "normal")
+        family = head(name, units, settings.pop("components"), settings.pop("dt_components", 5))
+        model: SequenceModel
+        if sees == "moves":
+            around = np.diag([1.0] * units.controls + [0.0])[None]
+            model = LinearMDNRNN(family, around, units.level / family.units[1][0], **settings)
+        else:
+            kept = relative if name == "normal" else ("values",)
+            model = MDNRNN(family, relative=kept, **settings)
+        if name != "normal":
+            moved, dt, _ = moves(corpus.training)
+            some = np.random.default_rng(seed).permutation(len(dt))[:FITTED]
+            dense = model.head.dense
+            dense.bias.assign(ops.convert_to_tensor(start(family, moved[some], dt[some]), dense.bias.dtype))
+            dense.kernel.assign(dense.kernel * 0.1)
+        return model
+
+    def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
+        """Return rows whose targets, not inputs, have noise of one recording step.
+
+        A density that is trained on values of a grid learns to stand on the grid's points; a step is what
+        these values are worth.
+        """
+        rows = super().rows(model, preset, sequences)
+        rng, step = np.random.default_rng(0), sequences.facts["step"]
+        rows.parts = tuple(
+            (x, (y + step * rng.uniform(-0.5, 0.5, y.shape)).astype(y.dtype), weight)
+            for x, y, weight in rows.parts
+        )
+        return rows
+
+    # ------------------------------------------------------------------ afterwards
+
+    def generate(
+        self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
+    ) -> list[np.ndarray]:
+        """Draw sessions, values on the grid of the recordings."""
+        drawn = super().generate(model, facts, count, steps, **settings)
+        return [snapped(drawn[row], facts["step"]) for row in range(count)]
+
+    def score(
+        self, model: SequenceModel, sequences: Sequences, step: Sequence[float] | None
+    ) -> SequenceScores:
+        """Return the scores, the first event of a session being given.
+
+        Of the parts, `dt` is scored given the values, so that heads with and without a shared choice of
+        component compare.
+        """
+        require(sequences, steps=2)
+        weights = [np.arange(len(one)) > 0 for one in sequences]
+        scores = score_sequences(model, sequences, step, weights=weights)
+        if set(scores.parts) == {"values", "dt"}:
+            return scores
+        own = None if step is None else list(step)
+        dims = range(sequences.event_size - 1)
+        values = score_sequences(model, sequences, own, weights=weights, dims=dims).nll
+        return replace(scores, parts={"values": values, "dt": scores.nll - values})
+
+    def report(self, outcome: Outcome) -> dict[str, Any]:
+        """Compare with repeating the last values, and generated sessions with recorded ones."""
+        model, corpus, figures, seed = outcome.model, outcome.corpus, outcome.figures, outcome.seed
+        test, facts = corpus.test, corpus.facts
+        assert test is not None  # this system's corpus has one
+        scores, step = outcome.scores, np.array(corpus.step)
+        counts = scores.counts
+        each = {"network": scores.parts}
+        units = units_of(corpus.training, facts["step"])
+        for order, name in enumerate(("repeats", "repeats, given the last event")):
+            found = fit_repeats(corpus.training, units, order)
+            own = [found.nll(session, step, seed=number) for number, session in enumerate(test)]
+            each[name] = {part: np.array([one[part].sum() for one in own]) for part in ("values", "dt")}
+        nll = {
+            name: {part: float(value.sum() / counts.sum()) for part, value in parts.items()}
+            for name, parts in each.items()
+        }
+        per_session = {
+            name: ((parts["values"] + parts["dt"]) / counts).tolist() for name, parts in each.items()
+        }
+        real = [snapped(session, facts["step"]) for session in test]
+        drawn = self._continued(model, facts, real, seed)
+        columns = facts["columns"]
+        longest = int(np.argmax(test.lengths))
+        shown = {"recorded, held out": real[longest][PROMPT:], "generated": drawn[longest]}
+        shown = {title: events[:SHOWN] for title, events in shown.items()}
+        pictures.strips(shown, columns, figures / "sessions.png")
+        pictures.comparison(real, {"generated": drawn}, figures / "comparison.png")
+        return {
+            "cleaning": facts["cleaning"],
+            "sessions": {
+                name: getattr(corpus, name).lengths.tolist() for name in ("training", "validation", "test")
+            },
+            "nll_per_event": {name: {**parts, "both": sum(parts.values())} for name, parts in nll.items()},
+            "nll_per_session": per_session,
+            "recorded": statistics(real),
+            "generated": statistics(drawn),
+        }
+
+    def _continued(
+        self, model: SequenceModel, facts: Mapping[str, Any], real: list[np.ndarray], seed: int
+    ) -> list[np.ndarray]:
+        """Return what a model makes of the beginning of each session, as long, up to `DRAWN` events."""
+        prompts = [session[:PROMPT] for session in real]
+        steps = min(DRAWN, max(len(session) for session in real))
+        drawn = self.generate(model, facts, len(real), steps, prompt=prompts, seed=seed)
+        return [
+            events[len(prompt) - 1 :][: max(2, len(session))]
+            for events, prompt, session in zip(drawn, prompts, real, strict=True)
+        ]

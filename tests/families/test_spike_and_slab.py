@@ -9,6 +9,7 @@ from scipy import integrate, optimize, special, stats
 import mixtura as mx
 from mixtura.families import host
 from mixtura.families.draws import TapeDraws, numbers_of
+from mixtura.families.fitting import Events
 
 WIDTH = 0.5
 FAMILY = mx.SpikeAndSlab(mx.Laplace(), WIDTH)
@@ -216,6 +217,13 @@ def test_fit_to_one_value_alone_is_a_start():
     params = FAMILY.fit([1.0, 1.0, 1.0])
     assert np.isfinite(params).all()
     assert params[:2] == pytest.approx([math.log(7), 1])
+
+
+def test_components_that_take_what_moved_have_the_same_spike():
+    y = np.repeat([0.0, 3.0, 4.0], [50, 30, 20])
+    params = FAMILY._fit(Events(y[50:, None], y[:, None], 2), np.random.default_rng(0))
+    assert params[1] == 0
+    assert 1 / (1 + math.exp(-params[0])) < 0.03
 
 
 def test_a_mixture_is_fitted():

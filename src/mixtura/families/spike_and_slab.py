@@ -138,7 +138,8 @@ class SpikeAndSlab(Family):
         return y if xp is host else ops.stop_gradient(y)
 
     def _fit(self, events: Events, rng: np.random.Generator) -> np.ndarray:
-        values, counts = np.unique(events.rows, return_counts=True)
+        # Of everyone: a component that takes only what moved has the same spike, of little weight.
+        values, counts = np.unique(events.everyone, return_counts=True)
         location = values[counts.argmax()]
         near, nears = (np.abs(y[:, 0] - location) <= 0.5 * self.width for y in (events.rows, events.everyone))
         own, everyones = ((there.sum() + 0.5) / (len(there) + 1) for there in (near, nears))

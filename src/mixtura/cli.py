@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, validators
 from cyclopts.types import NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.markup import escape
@@ -307,7 +307,7 @@ def generate(
     """Draw sequences from a run and write them to a file, whose ending picks the format.
 
     Args:
-        run: the folder that `mixtura train` left.
+        run: the folder that `mixtura train` left, or a system's name: the model that it ships.
         out: the file to write.
         count: how many sequences.
         steps: of each; by default the system's own number.
@@ -317,8 +317,7 @@ def generate(
         overwrite: replace the output if it exists.
         system: the Python file of the run's system, if it is your own.
     """
-    if temperature is not None and not 0 <= temperature < float("inf"):
-        raise InputError(f"The temperature must be a finite number, 0 or more; received {temperature}.")
+    _check_temperature(temperature)
     _cache_compiled_programs()
     from mixtura.evaluation import words
     from mixtura.systems import runs
@@ -340,6 +339,84 @@ def generate(
 
 
 @app.command
+def respond(
+    run: Path,
+    call: Path,
+    /,
+    *,
+    out: Path,
+    count: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=1000))] = 1,
+    duration: Annotated[float, Parameter(validator=validators.Number(gt=0, lte=600))] = 5.0,
+    seed: NonNegativeInt | None = None,
+    temperature: float | None = None,
+    picture: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Answer a touch performance, as RoboJam does: draw what a model goes on with after it.
+
+    Args:
+        run: the folder that `mixtura train robojam` left, or robojam: the model that it ships.
+        call: a CSV file with the columns time, x, y, z, moving, as MicroJam writes it.
+        out: the file to write: .csv, .npz, or, without an ending, a folder with one CSV file for each answer.
+        count: how many answers.
+        duration: of each, in seconds.
+        seed: of the draws; by default fresh ones each time.
+        temperature: 1 draws from the model itself; lower is neater, higher is wilder.
+        picture: an image file to draw the call and the answers into, such as answers.png.
+        overwrite: replace the outputs if they exist.
+    """
+    _check_temperature(temperature)
+    _cache_compiled_programs()
+    from mixtura.evaluation import words
+    from mixtura.systems.robojam import commands
+
+    answers = commands.respond(
+        run,
+        call,
+        out,
+        count=count,
+        duration=duration,
+        seed=seed,
+        temperature=temperature,
+        picture=picture,
+        overwrite=overwrite,
+    )
+    amount = f"{words.count(len(answers), 'answer')}, {words.count(len(answers.data), 'touch event')}"
+    print(f"Wrote {amount}, to {out}{f' and {picture}' if picture else ''}.")
+
+
+@app.command
+def serve(
+    run: Path = Path("robojam"),
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 5000,
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> None:
+    """Answer touch performances over HTTP, RoboJam's old clients included; Ctrl-C ends it.
+
+    Args:
+        run: the folder that `mixtura train robojam` left, or robojam: the model that it ships.
+        host: the address to listen on; 0.0.0.0 for all of this machine's.
+        port: the port.
+        certificate: a PEM file, to answer over HTTPS.
+        key: its private key, a PEM file.
+    """
+    _cache_compiled_programs()
+    try:
+        from mixtura import studio
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is missing; install the extra: pip install 'mixtura[studio]'"
+        ) from None
+    from mixtura.systems.robojam.commands import responder
+
+    studio.serve(responder(run), host, port, certificate, key)
+
+
+@app.command
 def evaluate(run: Path, /, *, data: Path, json: bool = False, system: str | None = None) -> None:
     """Score a run on the sequences of a file: negative log-likelihoods in the data's units.
 
@@ -347,7 +424,7 @@ def evaluate(run: Path, /, *, data: Path, json: bool = False, system: str | None
     (dequantised), averaged over 8 seeded draws.
 
     Args:
-        run: the folder that `mixtura train` left.
+        run: the folder that `mixtura train` left, or a system's name: the model that it ships.
         data: a file of sequences: npz, CSV, or another format of the run's system.
         json: print one JSON object instead of a table.
         system: the Python file of the run's system, if it is your own.
@@ -363,6 +440,11 @@ def evaluate(run: Path, /, *, data: Path, json: bool = False, system: str | None
         print(dumps(scores.to_dict()))
     else:
         Console().print(_sequence_table(scores, data.name))
+
+
+def _check_temperature(temperature: float | None) -> None:
+    if temperature is not None and not 0 <= temperature < float("inf"):
+        raise InputError(f"The temperature must be a finite number, 0 or more; received {temperature}.")
 
 
 def _sequence_table(scores: SequenceScores, title: str) -> Table:

@@ -87,6 +87,7 @@ def score_sequences(
     inputs: Sequence[np.ndarray] | None = None,
     context: np.ndarray | None = None,
     weights: Sequence[np.ndarray] | None = None,
+    dims: Sequence[int] | None = None,
     draws: int = 8,
     seed: int = 0,
 ) -> SequenceScores:
@@ -103,6 +104,7 @@ def score_sequences(
         inputs: what enters at every step beside the events, `(length, size)` each.
         context: what is fixed for each sequence, `(sequences, ...)`.
         weights: `(length,)` each; 0 for a step that is given and not scored.
+        dims: score these dimensions of the events alone, the others integrated out; by default all.
         draws: how often noise is drawn.
         seed: of the noise.
 
@@ -114,7 +116,11 @@ def score_sequences(
         sequences = Sequences.of(sequences)
     require(sequences, model.family.event_size)
     family: Family = model.family
+    kept: Any = slice(None)
     cells = np.where(family.continuous, sequences.recording_step() if step is None else step, 0.0)
+    if dims is not None:
+        family, kept = family.marginal(np.zeros(family.params_size), dims).family, list(dims)
+        cells = cells[kept]
     nll, raw, counts = np.zeros(len(sequences)), np.zeros(len(sequences)), np.zeros(len(sequences), np.int64)
     surprise = [np.empty(0)] * len(sequences)
     places = dict(_places(family))
@@ -122,7 +128,8 @@ def score_sequences(
     for number, params in predictions(model, sequences, inputs=inputs, context=context):
         events = sequences[number]
         counted = np.ones(len(events), bool) if weights is None else np.asarray(weights[number]) > 0
-        p, y = Distribution(family, params[counted]), events[counted]
+        p, y = Distribution(model.family, params[counted]), events[counted][:, kept]
+        p = p if dims is None else p.marginal(dims)
         if not len(y):
             continue
         settings: dict[str, Any] = {"draws": draws, "seed": _own(seed, number)}

@@ -21,10 +21,11 @@ class LinearMDNRNN(SequenceModel):
     $$\hat y_t = \sum_{i=1}^{p} A_i\, y_{t-i}, \qquad
       p(y_t \mid y_{<t}) = \sum_k \pi_k(h_t)\, p_k\bigl(y_t - \hat y_t \mid \mu_k(h_t), \sigma_k(h_t)\bigr)$$
 
-    in the family's units. The matrices A are given, by least squares say, and stay: what they predict the
-    network need not learn, and before training the model is a linear autoregression. The recurrent layers
-    see the last event and the asinh of its own error, $y_{t-1} - \hat y_{t-1}$. The shift is known before
-    $y_t$ is, so likelihoods are exact.
+    in the family's units, as it standardises events (a `LogitNormal`'s in the logit). The matrices A are
+    given, by least squares say, and stay: what they predict the network need not learn, and before training
+    the model is a linear autoregression. The recurrent layers see the last event and the asinh of its own
+    error, $y_{t-1} - \hat y_{t-1}$: its change, where the prediction is the event before. The shift is known
+    before $y_t$ is, so likelihoods are exact.
 
     Take as units of the family the spread of what a linear prediction leaves, not of the signal.
 
@@ -35,6 +36,8 @@ class LinearMDNRNN(SequenceModel):
         level: by what the last event is divided before the network sees it: its spread in the family's units.
         units: the size of each recurrent layer, from the bottom up.
         cell: "lstm" or "gru".
+        spread: by what an error is divided before the network sees it. 1 serves where the family's units are
+            the spread of errors, as above.
         **kwargs: the arguments of every Keras model.
 
     Raises:
@@ -57,11 +60,14 @@ class LinearMDNRNN(SequenceModel):
         level: float = 1.0,
         units: Sequence[int] = (64,),
         cell: CellType = "gru",
+        spread: float = 1.0,
         **kwargs: Any,
     ) -> None:
         size = family.event_size if isinstance(family, Family) else 1
         stack = RecurrentStack(units, cell, dtype=kwargs.get("dtype"), name="stack")
-        around = LinearCell(stack, coefficients, size, level, dtype=kwargs.get("dtype"), name="around")
+        around = LinearCell(
+            stack, coefficients, size, level, spread, dtype=kwargs.get("dtype"), name="around"
+        )
         super().__init__(family, around, **kwargs)
         self.rnn.build((None, None, size))
         self.head.build((None, stack.output_size))
@@ -81,6 +87,7 @@ class LinearMDNRNN(SequenceModel):
             "family": keras.saving.serialize_keras_object(self.family),
             "coefficients": self.cell.coefficients.tolist(),
             "level": self.cell.level,
+            "spread": self.cell.spread,
             "units": list(self.cell.stack.units),
             "cell": self.cell.stack.cell,
         }
@@ -103,20 +110,31 @@ class LinearCell(keras.layers.Layer):
         coefficients: `(p, event_size, event_size)`.
         event_size: the number of dimensions of an event.
         level: by what an event is divided before the stack sees it.
+        spread: by what an error is.
         **kwargs: the arguments of every Keras layer.
     """
 
     def __init__(
-        self, stack: RecurrentStack, coefficients: Any, event_size: int, level: float, **kwargs: Any
+        self,
+        stack: RecurrentStack,
+        coefficients: Any,
+        event_size: int,
+        level: float,
+        spread: float = 1.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.coefficients = np.asarray(coefficients, np.float64)
         shape = self.coefficients.shape
         if len(shape) != 3 or not shape[0] or shape[1:] != (event_size, event_size):
             raise ValueError(f"coefficients must be (p, {event_size}, {event_size}); received {shape}")
-        if not np.isfinite(self.coefficients).all() or not level > 0:
-            raise ValueError(f"coefficients must be finite and level positive; received level {level!r}")
-        self.stack, self.event_size, self.level = stack, event_size, float(level)
+        if not np.isfinite(self.coefficients).all() or not (level > 0 and spread > 0):
+            raise ValueError(
+                "coefficients must be finite, level and spread positive; "
+                f"received level {level!r} and spread {spread!r}"
+            )
+        self.stack, self.event_size = stack, event_size
+        self.level, self.spread = float(level), float(spread)
 
     @property
     def state_size(self) -> list[int]:
@@ -151,7 +169,7 @@ class LinearCell(keras.layers.Layer):
         # Not a matrix product: accelerators round its factors, and predictions are sums of large terms.
         weights = ops.convert_to_tensor(self.coefficients.reshape(order * size, size), dtype=history.dtype)
         expected = ops.sum(history[:, :, None] * weights, axis=1)
-        seen = ops.concatenate([inputs / self.level, ops.arcsinh(error)], axis=-1)
+        seen = ops.concatenate([inputs / self.level, ops.arcsinh(error / self.spread)], axis=-1)
         features, own = self.stack(seen, own)
         output = ops.concatenate([features, expected], axis=-1)
         return output, [ops.ones_like(begun), history, expected, *own]

@@ -43,6 +43,21 @@ def find(name: str, run: Path | None = None) -> System:
     raise InputError(f"there is no system {name!r}; expected one of {', '.join(names())}, or a Python file.")
 
 
+def shipped(run: Path) -> Path:
+    """Return the run folder that is installed with a system, by the system's name.
+
+    Raises:
+        InputError: if there is no such system, or it ships no model.
+    """
+    name = str(run)
+    if name not in names():
+        raise InputError(f"{run} is not a folder; expected one that `mixtura train` left.")
+    folder = Path(importlib.import_module(f"mixtura.systems.{name}").__path__[0]) / "shipped"
+    if not folder.is_dir():
+        raise InputError(f"{name} ships no model; train one with `mixtura train {name}`.")
+    return folder
+
+
 def _folders() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(systems.__path__) if module.ispkg)
 

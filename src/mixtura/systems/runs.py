@@ -19,7 +19,7 @@ from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores
 from mixtura.files import check_output
 from mixtura.models import SequenceModel
-from mixtura.systems.registry import find
+from mixtura.systems.registry import find, shipped
 from mixtura.systems.system import Outcome, Preset, System
 from mixtura.training import Run, load
 
@@ -119,7 +119,7 @@ def generate(
     """Draw sequences from a run and write them; the output's ending picks the format.
 
     Args:
-        run: the folder that training left.
+        run: the folder that training left, or the name of a system that ships a model.
         out: the file to write.
         count: how many sequences.
         steps: of each; by default the system's own number.
@@ -152,7 +152,7 @@ def evaluate(run: Path, data: Path, *, system: System | None = None) -> Sequence
     """Score a run on the sequences of a file, in the data's units.
 
     Args:
-        run: the folder that training left.
+        run: as for `generate`.
         data: the file.
         system: of the run, where it is not one of Mixtura's.
 
@@ -168,11 +168,15 @@ def evaluate(run: Path, data: Path, *, system: System | None = None) -> Sequence
 def opened(run: Path, system: System | None = None) -> tuple[System, SequenceModel, dict[str, Any]]:
     """Return the system, the model and the configuration of a run folder.
 
+    Args:
+        run: the folder; or, where there is none of that name, a system's name: the model that it ships.
+        system: of the run, where it is not one of Mixtura's.
+
     Raises:
         InputError: if the folder is no run, or one of another system or of none.
     """
     if not run.is_dir():
-        raise InputError(f"{run} is not a folder; expected one that `mixtura train` left.")
+        run = shipped(run)
     config = Run(run).config
     name = config.get("system")
     if name in (None, "tables"):
@@ -186,6 +190,20 @@ def opened(run: Path, system: System | None = None) -> tuple[System, SequenceMod
     if not isinstance(model, SequenceModel):
         raise InputError(f"{run} holds a {type(model).__name__}; expected a sequence model.")
     return system, model, config
+
+
+def ship(run: Path, folder: Path) -> None:
+    """Copy of a run what using it takes: the configuration, and the model without its optimiser.
+
+    Args:
+        run: the folder that training left.
+        folder: a system's `shipped`; a notice on the training data's licence belongs beside it.
+    """
+    _, model, config = opened(run)
+    Run.begin(folder, config, overwrite=True)
+    plain = type(model).from_config(model.get_config())
+    plain.set_weights(model.get_weights())
+    plain.save(folder / "model.keras")
 
 
 def _preset(system: System, name: str) -> Preset:

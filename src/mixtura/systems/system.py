@@ -230,8 +230,8 @@ class System:
 
     def generate(
         self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
-    ) -> Generated:
-        """Draw so many sequences.
+    ) -> Generated | list[np.ndarray]:
+        """Draw so many sequences, a prompt included.
 
         Args:
             model: trained.

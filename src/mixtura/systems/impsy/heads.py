@@ -8,7 +8,6 @@ import numpy as np
 
 from mixtura.data.sequences import Sequences
 from mixtura.families import (
-    Affine,
     Family,
     Independent,
     Joint,
@@ -20,7 +19,8 @@ from mixtura.families import (
 )
 from mixtura.families.fitting import Events
 from mixtura.families.mixture import table_of
-from mixtura.systems.impsy.data import moves
+from mixtura.systems.impsy.data import LONGEST, moves
+from mixtura.systems.impsy.recorded import Recorded
 
 SCALE = 10.0  # by which IMPSY multiplies values and dt
 DT_FLOOR = 0.05  # of the scale of log dt: pauses that were cut to 5 s are no point of infinite density
@@ -37,6 +37,7 @@ class Units(NamedTuple):
             what repeats repeats exactly.
         level: the spread of values.
         dt: the median.
+        shortest: the least dt.
     """
 
     controls: int
@@ -44,6 +45,7 @@ class Units(NamedTuple):
     move: float
     level: float
     dt: float
+    shortest: float
 
 
 def units_of(sessions: Sequences, step: float) -> Units:
@@ -52,7 +54,9 @@ def units_of(sessions: Sequences, step: float) -> Units:
     some = np.abs(moved[moved != 0])
     move = 2.0 ** round(np.log2(some.mean())) if some.size else 2.0**-5
     values = sessions.data[:, :-1]
-    return Units(values.shape[1], step, move, float(values.std()) or 1.0, float(np.median(dt)))
+    return Units(
+        values.shape[1], step, move, float(values.std()) or 1.0, float(np.median(dt)), float(dt.min())
+    )
 
 
 def head(name: str, units: Units, components: int, dt_components: int) -> Family:
@@ -67,16 +71,19 @@ def head(name: str, units: Units, components: int, dt_components: int) -> Family
     if name == "normal":
         floors = [*[units.step] * units.controls, 1e-3]
         normal = Normal(units.controls + 1, min_scale=(SCALE / np.sqrt(12) * np.array(floors)).tolist())
-        return Affine(Mixture(normal, components), 0.0, 1 / SCALE)
+        ends = [0.0] * units.controls + [units.shortest], [1.0] * units.controls + [LONGEST]
+        steps = [*[units.step] * units.controls, 0.0]
+        return Recorded(Mixture(normal, components), 0.0, 1 / SCALE, steps, *ends)
     floor = units.step / np.sqrt(12) / units.move
     each = SpikeAndSlab(Laplace(scale="exp", min_scale=floor), units.step / units.move)
     values: Family = Independent(each, units.controls)
-    dt = Affine(Mixture(LogNormal(min_scale=DT_FLOOR), dt_components), 0.0, units.dt)
-    if name == "together":
-        return Mixture(Joint(values=Affine(values, 0.0, units.move), dt=dt), components)
     if name == "tied":
         values = Mixture(values, components)
-    return Joint(values=Affine(values, 0.0, units.move), dt=dt)
+    ends = [0.0] * units.controls, [1.0] * units.controls
+    values = Recorded(values, 0.0, units.move, [units.step] * units.controls, *ends)
+    dt = Mixture(LogNormal(min_scale=DT_FLOOR), dt_components)
+    event = Joint(values=values, dt=Recorded(dt, 0.0, units.dt, [0.0], [units.shortest], [LONGEST]))
+    return Mixture(event, components) if name == "together" else event
 
 
 def start(family: Any, moved: np.ndarray, dt: np.ndarray) -> np.ndarray:

@@ -160,7 +160,7 @@ class Impsy(System):
     def generate(
         self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
     ) -> list[np.ndarray]:
-        """Draw sessions, values on the grid of the recordings."""
+        """Draw sessions. On the grid they are to all digits of float64, as a reader expects."""
         drawn = super().generate(model, facts, count, steps, **settings)
         return [snapped(drawn[row], facts["step"]) for row in range(count)]
 

@@ -1,6 +1,6 @@
 """Times the Response API as a client sees it: a real server on one core, real HTTP, real calls.
 
-    python benchmarks/respond.py           # an untrained network of one layer of 192 units
+    python benchmarks/respond.py           # the network of the preset small, untrained
     python benchmarks/respond.py RUN       # the model of a run folder, or robojam: the shipped one
 
 The server is a process of its own, held to one core where the system allows it; the clients are threads of
@@ -21,7 +21,9 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,7 +34,6 @@ import machine
 machine.settle()
 
 PACKAGES = ("mixtura", "jax", "keras", "numpy", "fastapi", "uvicorn")
-UNITS, COMPONENTS = 192, 5
 CLIENTS, REQUESTS = (1, 4, 16), 200
 CALLS, ALONE = 20, 50
 
@@ -41,14 +42,15 @@ def serve(run: str | None) -> None:
     """Time the responder alone, print that as a line of JSON, and serve it until Ctrl-C."""
     import numpy as np
 
-    import mixtura as mx
     from mixtura import studio
+    from mixtura.systems.robojam import RoboJam, heads
     from mixtura.systems.robojam.commands import responder
-    from mixtura.systems.robojam.heads import head
     from mixtura.systems.robojam.responding import Responder
 
     if run is None:
-        answers = Responder(mx.MDNRNN(head("touch", COMPONENTS).family, units=(UNITS,)), "untrained")
+        of = RoboJam.presets["small"].network
+        model = heads.network(heads.head(of["head"], of["components"]), of["units"])
+        answers = Responder(model, "untrained")
     else:
         answers = responder(Path(run))
     tap = np.array([[0.5, 0.5, 0.0, 0.0]])
@@ -87,17 +89,22 @@ class Server:
         self.pinned = before is not None
         command = [sys.executable, __file__, "--serve", *([run] if run else [])]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=before
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=before
         )
 
     def __enter__(self) -> Server:
-        lines = iter(self._process.stdout or ())
-        try:
-            self.alone = json.loads(next(lines))
-            start = time.perf_counter()
-            address = next(line for line in lines if line.startswith("Answering at")).split()[2]
-        except StopIteration:
-            raise SystemExit("the server did not start") from None
+        lines, said = iter(self._process.stdout or ()), []
+        for line in lines:
+            said.append(line)
+            if line.startswith("{"):
+                self.alone, start = json.loads(line), time.perf_counter()
+            if line.startswith("Answering at"):
+                break
+        else:
+            raise SystemExit(f"the server did not start:\n{''.join(said)}")
+        # What it logs must be read, or it would wait for that.
+        threading.Thread(target=deque, args=(lines, 0), daemon=True).start()
+        address = said[-1].split()[2]
         self.host, port = address.removeprefix("http://").split(":")
         self.port = int(port)
         Client(self).ask("GET", "/health", "")  # waits until all is compiled
@@ -167,7 +174,7 @@ def load(server: Server, clients: int, calls: list[str]) -> dict[str, float]:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description="Time the Response API over HTTP.")
-    parser.add_argument("run", nargs="?", help="a run folder, or robojam; by default an untrained network")
+    parser.add_argument("run", nargs="?", help="a run folder, or robojam; by default an untrained one")
     parser.add_argument("--out", type=Path, default=machine.RESULTS / "respond.json", help="the JSON file")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -13,7 +13,6 @@ import uvicorn
 import mixtura as mx
 from mixtura.studio import Limits, application
 from mixtura.studio.server import listening
-from mixtura.systems.robojam.heads import head
 from mixtura.systems.robojam.responding import Responder
 
 
@@ -34,12 +33,14 @@ def serving(app):
 
 @pytest.fixture(scope="session")
 def responder():
-    return Responder(mx.MDNRNN(head("touch", 2).family, units=(4,)), "tiny")
+    place, dt = mx.Mixture(mx.LogitNormal(2), 2), mx.Affine(mx.LogNormal(), 0.0, 1 / 60)
+    family = mx.Joint(place=place, dt=dt, moving=mx.Bernoulli())
+    return Responder(mx.MDNRNN(family, units=(4,)), "tiny")
 
 
 @pytest.fixture(scope="session")
 def limits():
-    return Limits(events=40, count=2, body=20_000)
+    return Limits(events=40, count=4, body=20_000)
 
 
 @pytest.fixture(scope="session")

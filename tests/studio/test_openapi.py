@@ -43,7 +43,7 @@ def test_every_route_and_refusal_is_described(address):
         assert set(responses) == {"200", "400", "413", "415", "422", "500", "503"}
         assert "Retry-After" in responses["503"]["headers"]
     question = found["components"]["schemas"]["Question"]
-    assert question["properties"]["count"]["maximum"] == 2
+    assert question["properties"]["count"]["maximum"] == 4
     assert question["properties"]["duration"]["maximum"] == 30
     assert question["properties"]["touches"]["maxItems"] == 40
     assert httpx.get(f"{address}/docs").status_code == 200

@@ -48,8 +48,8 @@ IS_JSON = {"Content-Type": "application/json"}
         ),
         (
             422,
-            "count: input should be less than or equal to 2; received 3.",
-            {"json": {"csv": "", "count": 3}},
+            "count: input should be less than or equal to 4; received 5.",
+            {"json": {"csv": "", "count": 5}},
         ),
         (
             422,

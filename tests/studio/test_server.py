@@ -58,10 +58,10 @@ SERVER = """
 import sys
 import mixtura as mx
 from mixtura.studio import Limits, serve
-from mixtura.systems.robojam.heads import head
 from mixtura.systems.robojam.responding import Responder
 
-responder = Responder(mx.MDNRNN(head("touch", 2).family, units=(4,)), "tiny")
+family = mx.Joint(place=mx.LogitNormal(2), dt=mx.Affine(mx.LogNormal(), 0.0, 1 / 60), moving=mx.Bernoulli())
+responder = Responder(mx.MDNRNN(family, units=(4,)), "tiny")
 serve(responder, port=0, **dict(zip(("certificate", "key"), sys.argv[1:])), limits=Limits(events=10, count=1))
 """
 

@@ -45,7 +45,7 @@ class Answering:
         )
 
     async def begin(self) -> None:
-        """Draw once for every length that a program is compiled for, and every power of two of answers."""
+        """Compile: draw once for every length and every number of answers that a program is made for."""
         start = time.perf_counter()
         await self._queue.run(self._draw_all_sizes)
         LOG.info("All programs are compiled (%.0f s).", time.perf_counter() - start)
@@ -55,7 +55,8 @@ class Answering:
         call = await run_sync(self._call_of, question)
         seed = secrets.randbits(53) if question.seed is None else question.seed
         settings: dict[str, Any] = {
-            "count": question.count,
+            # Answers do not depend on the count, and every other one would have programs of its own.
+            "count": 1 if question.count == 1 else self._limits.count,
             "duration": question.duration,
             "temperature": question.temperature,
         }
@@ -64,7 +65,7 @@ class Answering:
 
         def answers() -> Response:
             drawn = self._responder.respond(call, seed=seed, **settings)
-            found = Answers(answers=[*map(_answer, drawn)], seed=seed, model=self.model)
+            found = Answers(answers=[*map(_answer, drawn[: question.count])], seed=seed, model=self.model)
             return Response(found.model_dump_json(), media_type="application/json")
 
         return await self._queue.run(answers)
@@ -80,16 +81,11 @@ class Answering:
         return await self._queue.run(answer)
 
     def _draw_all_sizes(self) -> None:
-        longest, most = self._limits.events, self._limits.count
-        lengths = {
-            1,
-            longest,
-            *(2**power for power in range(SMALLEST.bit_length() - 1, longest.bit_length())),
-        }
-        counts = [2**power for power in range((most - 1).bit_length() + 1)]
-        for length in sorted(lengths):
-            for count in counts:
-                self._responder.respond(np.full((min(length, longest), len(COLUMNS)), 0.5), count, 0.01)
+        longest = self._limits.events
+        powers = range(SMALLEST.bit_length() - 1, longest.bit_length())
+        for length in sorted({1, longest, *(2**power for power in powers)}):
+            for count in {1, self._limits.count}:
+                self._responder.respond(np.full((length, len(COLUMNS)), 0.5), count, duration=0.01)
 
     def _call_of(self, question: Asked) -> np.ndarray:
         if "csv" in question.model_fields_set:

@@ -314,3 +314,12 @@ def test_what_cannot_be_written(some, tmp_path, monkeypatch):
         write_sequences(tmp_path / "s.npz", some[:1])
     assert (tmp_path / "s.npz").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["s.npz"]
+
+
+def test_names_of_columns_are_a_fact_where_there_are_as_many_sequences(tmp_path):
+    both = Sequences.of([[[1.0, 2.0]], [[3.0, 4.0]]])
+    named = Sequences(both.data, both.offsets, {}, {"columns": np.array(["x", "y"])})
+    write_sequences(tmp_path / "two.npz", named)
+    found = read_sequences(tmp_path / "two.npz")
+    assert found.facts["columns"].tolist() == ["x", "y"]
+    assert not found.fields

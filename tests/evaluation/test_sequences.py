@@ -53,6 +53,17 @@ def test_long_sequences_go_through_in_pieces(model, recorded, monkeypatch):
         np.testing.assert_allclose(params, whole[number], atol=1e-5)
 
 
+def test_dimensions_are_scored_with_the_others_integrated_out(model, recorded):
+    weights = [np.arange(len(one)) > 0 for one in recorded]
+    scores = score_sequences(model, recorded, weights=weights, dims=[1, 2])
+    assert scores.recording_step == (1.0, 0.0)
+    assert scores.counts.tolist() == (recorded.lengths - 1).tolist()
+    for number, events in enumerate(recorded):
+        p = distributions(model, events)
+        surprise = p["offset"].marginal(1).log_prob(events[:, 1:2]) + p["end"].log_prob(events[:, 2:])
+        np.testing.assert_allclose(scores.raw_nll[number], -surprise[1:].sum(), rtol=1e-5)
+
+
 def test_values_recorded_in_steps_are_dequantised_and_discrete_parts_are_not(model, recorded):
     scores = score_sequences(model, recorded, draws=64)
     assert scores.recording_step == (1.0, 1.0, 0.0)

@@ -193,7 +193,7 @@ def _sessions(path: Path, sessions: Mapping[str, np.ndarray]) -> Sequences:
 def _dt_last(path: Path, found: Sequences) -> Sequences:
     """Return sessions with dt last, wherever `columns` says it is; without it, dt is first."""
     # With as many sequences as columns, `read_sequences` takes their names for a field.
-    columns = {**found.fields, **found.facts}.get("columns", np.array(["dt"])).astype(str).ravel().tolist()
+    columns = found.facts.get("columns", np.array(["dt"])).astype(str).ravel().tolist()
     if columns.count("dt") != 1 or columns.index("dt") >= found.event_size or found.event_size < 2:
         named = "" if columns == ["dt"] else f" called {', '.join(columns)}"
         raise InputError(
@@ -207,5 +207,4 @@ def _dt_last(path: Path, found: Sequences) -> Sequences:
 def _called(found: Sequences, data: np.ndarray) -> Sequences:
     """Return sessions with other data, and the names of the columns."""
     columns = [*(f"x{number}" for number in range(1, found.event_size)), "dt"]
-    fields = {name: field for name, field in found.fields.items() if name != "columns"}
-    return Sequences(data, found.offsets, fields, {**found.facts, "columns": np.array(columns)})
+    return Sequences(data, found.offsets, found.fields, {**found.facts, "columns": np.array(columns)})

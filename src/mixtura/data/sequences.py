@@ -290,7 +290,10 @@ def _read_npz(path: Path) -> Sequences:
     if not {"data", "offsets"} <= arrays.keys():
         raise InputError(f"{path} holds the arrays {list(arrays)}; expected {_LAYOUT}")
     data, offsets = arrays.pop("data"), arrays.pop("offsets")
-    is_field = {name: array.ndim > 0 and len(array) == len(offsets) - 1 for name, array in arrays.items()}
+    is_field = {
+        name: name != "columns" and array.ndim > 0 and len(array) == len(offsets) - 1
+        for name, array in arrays.items()
+    }
     try:
         return Sequences(
             data,

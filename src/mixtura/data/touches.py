@@ -226,8 +226,9 @@ def move_inwards(sequences: Sequences, step: Sequence[float]) -> Sequences:
 
 def _called(sequences: Sequences, data: np.ndarray) -> Sequences:
     """Return performances with other data, and the names of the columns."""
-    fields = {name: field for name, field in sequences.fields.items() if name != "columns"}
-    return Sequences(data, sequences.offsets, fields, {**sequences.facts, "columns": np.array(COLUMNS)})
+    return Sequences(
+        data, sequences.offsets, sequences.fields, {**sequences.facts, "columns": np.array(COLUMNS)}
+    )
 
 
 def _read_text(path: Path) -> str:
@@ -332,8 +333,7 @@ def _read_arrays(path: Path) -> Sequences:
         except ValueError as error:
             raise InputError(f"{path}, {name!r}: {error}") from None
         require(found, what=f"{path}, {name!r}")
-    # With as many sequences as columns, `read_sequences` takes their names for a field.
-    named = {**found.fields, **found.facts}.get("columns")
+    named = found.facts.get("columns")
     columns = list(COLUMNS[: found.event_size]) if named is None else named.astype(str).ravel().tolist()
     named_once = len(columns) == len(set(columns)) == found.event_size
     if not named_once or not set(COLUMNS[:3]) <= set(columns) <= {*COLUMNS, "z"}:

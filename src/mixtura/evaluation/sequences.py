@@ -129,9 +129,9 @@ def score_sequences(
         events = sequences[number]
         counted = np.ones(len(events), bool) if weights is None else np.asarray(weights[number]) > 0
         p, y = Distribution(model.family, params[counted]), events[counted][:, kept]
-        p = p if dims is None else p.marginal(dims)
         if not len(y):
             continue
+        p = p if dims is None else p.marginal(dims)
         settings: dict[str, Any] = {"draws": draws, "seed": _own(seed, number)}
         counts[number] = len(y)
         raw[number] = negative_log_likelihood(p, y, average=False).sum()

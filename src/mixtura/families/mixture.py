@@ -346,4 +346,4 @@ def weighted(xp: Any, weights: Any, values: Any, axis: int) -> Any:
 def table_of(logits: np.ndarray, components: np.ndarray) -> np.ndarray:
     """Return parameters from logits `(*batch, K)` and the components' parameters `(*batch, K, P)`."""
     table = np.concatenate([logits[..., None], components], axis=-1)
-    return np.swapaxes(table, -1, -2).reshape(*logits.shape[:-1], -1)
+    return np.swapaxes(table, -1, -2).reshape(*logits.shape[:-1], table.shape[-2] * table.shape[-1])

@@ -109,6 +109,12 @@ class RoboJam(System):
         initialize_head(model, events, seed=seed, family=family)
         return model
 
+    def adopt(self, size: int) -> tuple[Mapping[str, Any], Sequence[float]]:
+        """Return what is known of a published model's touches."""
+        if size not in (3, 4):
+            raise InputError(f"The model's events have {size} dimensions; those of robojam have 3 or 4.")
+        return {"columns": list(COLUMNS)}, STEP
+
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
         """Return windows of the columns that the head has."""
         return super().rows(model, preset, _seen(model, sequences))

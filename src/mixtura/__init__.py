@@ -32,6 +32,7 @@ __all__ = [
     "SpikeAndSlab",
     "backend",
     "generation",
+    "import_mdn_rnn",
     "lecture",
     "load",
     "metrics",
@@ -62,7 +63,7 @@ if TYPE_CHECKING or not backend.in_command():
     )
     from mixtura.layers import MDN
     from mixtura.losses import NegativeLogLikelihood
-    from mixtura.models import MDNRNN, LinearMDNRNN, SequenceModel
+    from mixtura.models import MDNRNN, LinearMDNRNN, SequenceModel, import_mdn_rnn
     from mixtura.training import load
 else:
 

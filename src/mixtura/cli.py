@@ -338,6 +338,42 @@ def generate(
     print(f"Wrote {amount}, to {out}.")
 
 
+@app.command(name="import")
+def import_(
+    file: Path,
+    /,
+    *,
+    out: Path | None = None,
+    system: str | None = None,
+    scale: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Make a run of a model that keras-mdn-layer, IMPSY or RoboJam wrote, for `generate` and the others.
+
+    Nothing that the file names is run. Models are of one chain of LSTM layers and an MDN layer.
+
+    Args:
+        file: a .keras file.
+        out: the run folder to make; by default named after the file.
+        system: impsy for controls, robojam for touches; by default as the file's name says.
+        scale: by what the model's events are multiplied; by default as its name says (scale10), or 1.
+        overwrite: replace the run in the folder.
+    """
+    if scale is not None and not 0 < scale < float("inf"):
+        raise InputError(f"The scale must be a positive number; received {scale}.")
+    out = out or Path(file.stem)
+    check_output(out, overwrite)
+    _cache_compiled_programs()
+    from mixtura.evaluation import words
+    from mixtura.systems import runs
+    from mixtura.systems.registry import find
+
+    found = find(system or ("impsy" if file.name.startswith("musicMDRNN") else "robojam"))
+    model = runs.adopt(file, out, found, scale=scale, overwrite=overwrite)
+    print(f"{words.count(model.count_params(), 'parameter')}; events of {found.name}: {model.family!r}.")
+    print(f"Next: mixtura generate {out} --out FILE")
+
+
 @app.command
 def respond(
     run: Path,

@@ -223,7 +223,7 @@ def load_model(path: str | PathLike[str], **kwargs: Any) -> Any:
     if metadata["keras_version"].startswith("2."):
         raise ValueError(
             f"Keras 2 wrote {path} and Keras 3 reads only its weights: of LSTM layers with an MDN, "
-            "mixtura.models.imports.import_mdn_rnn makes an MDNRNN; else rebuild the network, with "
+            "mixtura.import_mdn_rnn makes an MDNRNN; else rebuild the network, with "
             f"MDN(output_dimension, num_mixtures) of {sorted(sizes)}, and call model.load_weights(path)"
         )
     objects: dict[str, Any] = {"MDN": MDN}

@@ -18,7 +18,7 @@ from mixtura.drawing import COLOURS, loss_curves, new_figure, save_figure
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores
 from mixtura.files import check_output
-from mixtura.models import SequenceModel
+from mixtura.models import SequenceModel, import_mdn_rnn
 from mixtura.systems.registry import find, shipped
 from mixtura.systems.system import Outcome, Preset, System
 from mixtura.training import Run, load
@@ -190,6 +190,38 @@ def opened(run: Path, system: System | None = None) -> tuple[System, SequenceMod
     if not isinstance(model, SequenceModel):
         raise InputError(f"{run} holds a {type(model).__name__}; expected a sequence model.")
     return system, model, config
+
+
+def adopt(
+    file: Path, out: Path, system: System, *, scale: float | None = None, overwrite: bool = False
+) -> SequenceModel:
+    """Make a run folder of another package's model; see `mixtura.models.import_mdn_rnn`.
+
+    Args:
+        file: a `.keras` file of keras-mdn-layer's.
+        out: the run folder to make.
+        system: whose events the model predicts.
+        scale: by what its events are multiplied.
+        overwrite: replace the run in `out` if there is one.
+
+    Raises:
+        InputError: for a mistake in the input, with nothing written.
+    """
+    check_output(out, overwrite)
+    columns: Any = "impsy" if system.name == "impsy" else "robojam"
+    model = import_mdn_rnn(file, scale=scale, columns=columns)
+    facts, step = system.adopt(model.family.event_size)
+    config = {
+        "system": system.name,
+        "mixtura": version("mixtura"),
+        "imported": file.name,
+        "imported_sha256": _digest(file),
+        "scale": 1 / model.family.units[1][0],
+        "recording_step": list(step),
+        "facts": dict(facts),
+    }
+    Run.begin(out, config, overwrite=overwrite).save(model)
+    return model
 
 
 def ship(run: Path, folder: Path) -> None:

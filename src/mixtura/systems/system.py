@@ -167,6 +167,17 @@ class System:
         """Return the model, not compiled, its family in the data's units."""
         raise NotImplementedError
 
+    def adopt(self, size: int) -> tuple[Mapping[str, Any], Sequence[float]]:
+        """Return the facts and the recording step of a corpus that an imported model could be of.
+
+        Args:
+            size: of its events.
+
+        Raises:
+            InputError: if there is none of such events.
+        """
+        raise InputError(f"{self.name} takes no models of other packages.")
+
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
         """Return sequences as the rows that the model is trained on."""
         if preset.length is None:

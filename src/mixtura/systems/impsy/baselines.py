@@ -65,7 +65,7 @@ def fit_repeats(sessions: Sequences, units: Units, order: int) -> Repeats:
     before[~first] = moved
     known = patterns(moved, units.controls + 1 if order else 1)
     edges = np.unique(np.quantile(dt, np.linspace(0, 1, DT_BINS + 1)[1:-1])) if order else np.empty(0)
-    family = head("tied" if order else "independent", units, len(known), DT_COMPONENTS)
+    family = head("tied" if order else "independent", units, len(known), DT_COMPONENTS, slab=0)
     assert isinstance(family, Joint)
     kinds, bins = nearest(before[last], known), np.digitize(sessions.data[last, -1], edges)
     cut = family["values"].params_size

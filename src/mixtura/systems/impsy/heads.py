@@ -59,7 +59,7 @@ def units_of(sessions: Sequences, step: float) -> Units:
     )
 
 
-def head(name: str, units: Units, components: int, dt_components: int) -> Family:
+def head(name: str, units: Units, components: int, dt_components: int = 5, slab: int = 4) -> Family:
     """Return what one event is distributed as.
 
     - "normal": IMPSY's, a mixture of diagonal normals over values and dt alike, in tenths. A floor of what
@@ -67,6 +67,14 @@ def head(name: str, units: Units, components: int, dt_components: int) -> Family
     - "independent": each control stays or moves by itself (`SpikeAndSlab`); dt is a mixture of log-normals.
     - "tied": a mixture of the same. Which controls move is one choice, that of the component.
     - "together": that choice covers dt as well.
+
+    Args:
+        name: one of `HEADS`.
+        units: of the events.
+        components: of the mixture over whole events.
+        dt_components: of dt's own.
+        slab: the number of normals that a control's move is a mixture of: moves of a few sizes to either side
+            are more frequent than what lies between. 0 for one Laplace distribution.
     """
     if name == "normal":
         floors = [*[units.step] * units.controls, 1e-3]
@@ -75,7 +83,9 @@ def head(name: str, units: Units, components: int, dt_components: int) -> Family
         steps = [*[units.step] * units.controls, 0.0]
         return Recorded(Mixture(normal, components), 0.0, 1 / SCALE, steps, *ends)
     floor = units.step / np.sqrt(12) / units.move
-    each = SpikeAndSlab(Laplace(scale="exp", min_scale=floor), units.step / units.move)
+    scale: dict[str, Any] = {"scale": "exp", "min_scale": floor}
+    moved: Family = Mixture(Normal(**scale), slab) if slab else Laplace(**scale)
+    each = SpikeAndSlab(moved, units.step / units.move)
     values: Family = Independent(each, units.controls)
     if name == "tied":
         values = Mixture(values, components)

@@ -23,6 +23,7 @@ from mixtura.systems.impsy.statistics import statistics
 from mixtura.systems.system import Corpus, Outcome, Preset, System, split_in_tenths
 from mixtura.training import Ragged
 
+SHAPE = ("components", "dt_components", "slab")  # what a preset may say of the head
 FITTED = 50_000  # events that a head begins with at most
 SHOWN, PROMPT = 300, 50  # events in the strip charts, and before what is generated
 DRAWN = 2000  # events of each session that is compared with recorded ones
@@ -31,7 +32,7 @@ DRAWN = 2000  # events of each session that is compared with recorded ones
 class Impsy(System):
     """The next event of an instrument's controls and when it comes (Martin & Torresen 2019).
 
-    `network` has `head`, `components` and `dt_components` (see `heads.head`); `sees`: "last" for a network
+    `network` has `head`, `components`, `dt_components` and `slab` (see `heads.head`); `sees`: "last" for one
     that sees the last event, "moves" for one that sees by how much each value had just moved, too
     (`LinearMDNRNN`); `relative`, whether a "normal" head that sees the last event predicts moves from it, as
     all others do; and the rest for the network.
@@ -54,7 +55,6 @@ class Impsy(System):
             network={
                 "head": "tied",
                 "components": 9,
-                "dt_components": 5,
                 "sees": "moves",
                 "units": (64,),
                 "cell": "gru",
@@ -71,6 +71,7 @@ class Impsy(System):
                 "head": "tied",
                 "components": 3,
                 "dt_components": 2,
+                "slab": 2,
                 "sees": "moves",
                 "units": (8,),
                 "cell": "gru",
@@ -125,7 +126,8 @@ class Impsy(System):
         units = units_of(corpus.training, corpus.facts["step"])
         name, sees = settings.pop("head"), settings.pop("sees")
         relative = settings.pop("relative", name != "normal")
-        family = head(name, units, settings.pop("components"), settings.pop("dt_components", 5))
+        shape = {key: settings.pop(key) for key in SHAPE if key in settings}
+        family = head(name, units, **shape)
         model: SequenceModel
         if sees == "moves":
             around = np.diag([1.0] * units.controls + [0.0])[None]

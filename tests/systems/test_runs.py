@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 import mixtura as mx
 from mixtura.data.sequences import Sequences, read_sequences, write_sequences
 from mixtura.errors import InputError
+from mixtura.lecture import MDN
 from mixtura.systems import runs, system
+from mixtura.systems.registry import find, names, shipped
 from mixtura.training import Run
 
 
@@ -156,3 +159,47 @@ def replace_system(run, out, name):
 def test_presets_are_plain(gestures):
     for preset in gestures.presets.values():
         assert replace(preset, epochs=1).epochs == 1
+
+
+def test_a_model_of_another_package_becomes_a_run(tmp_path):
+    layers = [keras.Input((None, 3)), keras.layers.LSTM(2, return_sequences=True), MDN(3, 2)]
+    keras.Sequential(layers, name="touches-scale10").save(tmp_path / "touches.keras")
+    model = runs.adopt(tmp_path / "touches.keras", tmp_path / "run", find("robojam"))
+    assert model.family == mx.Affine(mx.Mixture(mx.Normal(3), 2), 0.0, 0.1)
+    drawn = runs.generate(tmp_path / "run", tmp_path / "drawn.csv", count=2, steps=4, seed=0)
+    assert drawn.lengths.tolist() == [4, 4]
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["imported"], config["scale"]) == ("touches.keras", 10.0)
+    with pytest.raises(InputError, match="characters takes no models of other packages"):
+        runs.adopt(tmp_path / "touches.keras", tmp_path / "other", find("characters"))
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_run_is_shipped_without_its_optimiser(gestures, gestures_csv, run, tmp_path):
+    runs.ship(run, tmp_path / "shipped", gestures)
+    assert {path.name for path in (tmp_path / "shipped").iterdir()} == {"config.json", "model.keras"}
+    assert (tmp_path / "shipped" / "model.keras").stat().st_size < (run / "model.keras").stat().st_size
+    events = np.zeros((1, 3, 2), "float32")
+    found = mx.load(tmp_path / "shipped")(events)
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (found, mx.load(run)(events))))
+
+
+def test_a_name_means_the_model_that_a_system_ships(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    system, model, config = runs.opened(Path("robojam"))
+    assert (system.name, config["preset"], model.family.event_size) == ("robojam", "small", 4)
+    with pytest.raises(InputError, match="moves ships no model; train one with `mixtura train moves`"):
+        runs.opened(Path("moves"))
+    (tmp_path / "robojam").mkdir()
+    with pytest.raises(InputError, match=r"robojam is not a run: it has no readable config\.json"):
+        runs.opened(Path("robojam"))
+
+
+@pytest.mark.parametrize("name", names())
+def test_shipped_models_are_small_and_have_a_notice(name):
+    try:
+        folder = shipped(Path(name))
+    except InputError:
+        pytest.skip(f"{name} ships no model")
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 4e6
+    assert "licence" in (folder / "NOTICE").read_text().lower()

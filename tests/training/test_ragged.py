@@ -358,3 +358,17 @@ def test_events_of_other_dimensions():
         fit(network(), other)
     with pytest.raises(InputError, match="the model's events have 2 dimensions, the sequences 1"):
         fit(network(), Ragged.padded(SOME), validation_data=other)
+
+
+def test_targets_are_dithered_and_inputs_are_not():
+    rows = Ragged.padded([np.ones((400, 2)), np.ones((3, 2))], batch_size=1, buckets=2)
+    noisy = rows.dithered([0.5, 0.0], seed=1)
+    for (x, y, weight), (x_before, y_before, weight_before) in zip(noisy.parts, rows.parts, strict=True):
+        assert x is x_before
+        assert weight is weight_before
+        np.testing.assert_array_equal(y[..., 1], y_before[..., 1])
+        assert y.dtype == y_before.dtype
+    noise = noisy.parts[1][1][0, :, 0] - 1
+    assert abs(noise).max() <= 0.25
+    np.testing.assert_allclose(noise.var(), 0.25 / 12, rtol=0.2)
+    np.testing.assert_array_equal(noisy.parts[1][1], rows.dithered([0.5, 0.0], seed=1).parts[1][1])

@@ -224,14 +224,15 @@ def adopt(
     return model
 
 
-def ship(run: Path, folder: Path) -> None:
+def ship(run: Path, folder: Path, system: System | None = None) -> None:
     """Copy of a run what using it takes: the configuration, and the model without its optimiser.
 
     Args:
         run: the folder that training left.
-        folder: a system's `shipped`; a notice on the training data's licence belongs beside it.
+        folder: a system's `shipped`; a `NOTICE` on the licence of the training data belongs into it.
+        system: of the run, where it is not one of Mixtura's.
     """
-    _, model, config = opened(run)
+    _, model, config = opened(run, system)
     Run.begin(folder, config, overwrite=True)
     plain = type(model).from_config(model.get_config())
     plain.set_weights(model.get_weights())

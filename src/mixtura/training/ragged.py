@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Self
 
 import keras
@@ -184,6 +185,23 @@ class Ragged:
         fresh = (chunks.starts == 0)[table] | (table < 0)
         fresh[0] = True
         return cls(source, [chunks.take(table.reshape(-1), fresh.reshape(-1))], batch_size, is_ordered=True)
+
+    def dithered(self, step: Any, seed: int = 0) -> Self:
+        """Return these rows with noise on the targets, not on what the network sees.
+
+        It is uniform, as wide as a recording step. A density that is trained on recorded values learns to
+        stand on the points of their grid, which tells nothing; this is what a dequantised score asks for.
+
+        Args:
+            step: the recording step, one for all dimensions or one for each; 0 for no noise.
+            seed: of the noise.
+        """
+        rng = np.random.default_rng(seed)
+        rows = copy(self)
+        rows.parts = tuple(
+            (x, _typed(y + step * rng.uniform(-0.5, 0.5, y.shape)), w) for x, y, w in self.parts
+        )
+        return rows
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(y)} of {y.shape[1]} steps" for _, y, _ in self.parts)

@@ -116,8 +116,9 @@ class RoboJam(System):
         return {"columns": list(COLUMNS)}, STEP
 
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
-        """Return windows of the columns that the head has."""
-        return super().rows(model, preset, _seen(model, sequences))
+        """Return windows of the columns that the head has, noise of a recording step on the targets."""
+        seen = _seen(model, sequences)
+        return super().rows(model, preset, seen).dithered(np.array(STEP[: seen.event_size]))
 
     # ------------------------------------------------------------------ afterwards
 
@@ -133,7 +134,7 @@ class RoboJam(System):
             drawn = perform(model, DURATION, batch_size=count, **settings)
         else:
             found = model.generate(steps, batch_size=count, **settings)
-            drawn = [found[row] for row in range(count)]
+            drawn = [within(found[row], np.inf) for row in range(count)]
         return [whole(one) for one in drawn]
 
     def score(

@@ -10,7 +10,9 @@ a run that was killed goes on where it was.
 
 Scores are nats per event on the test sessions, of values in fractions of their range and dt in seconds,
 dequantised with the recording step; the first event of a session is given. `dt` is scored given the values.
-"raw" is without dequantising: what a density gains that stands on the grid.
+"raw" is without dequantising: what a density gains that stands on the grid. "repeats" is the share of values
+in generated sessions that are the last ones once more, "none" and "one" that of events in which so many
+controls move, in percent; sessions go on from the first events of the test sessions.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "tied moves": {"head": "tied", "components": 9, "sees": "moves", **ONE},
 }
 THRICE = ("normal relative", "tied moves")
-COLUMNS = ("nll", "values", "dt", "raw")
+COLUMNS = ("nll", "values", "dt", "raw", "repeats", "none", "one")
 
 
 def measure(data: Path, name: str, seed: int) -> dict[str, Any]:
@@ -48,7 +50,9 @@ def measure(data: Path, name: str, seed: int) -> dict[str, Any]:
     import numpy as np
 
     from mixtura.systems.impsy.baselines import fit_repeats
+    from mixtura.systems.impsy.data import snapped
     from mixtura.systems.impsy.heads import units_of
+    from mixtura.systems.impsy.statistics import statistics as statistics_of
     from mixtura.systems.impsy.system import Impsy  # isort: skip, it picks the backend
     import keras
 
@@ -72,6 +76,8 @@ def measure(data: Path, name: str, seed: int) -> dict[str, Any]:
         history = system.fit(model, preset, corpus, seed, title=f"{data.stem}, {name}, seed {seed}")
         seconds = time.process_time() - began
         scores = system.score(model, corpus.test, corpus.step)
+        real = [snapped(session, corpus.facts["step"]) for session in corpus.test]
+        drawn = statistics_of(system.continued(model, corpus.facts, real, seed))
         parts, counts = scores.parts, scores.counts
         more = {
             "epochs": len(history["loss"]),
@@ -80,6 +86,9 @@ def measure(data: Path, name: str, seed: int) -> dict[str, Any]:
             "cpu_seconds": seconds,
             "standard_error": scores.standard_error,
             "raw": float(scores.raw_nll.sum() / counts.sum()),
+            "repeats": 100 * drawn["repeats"],
+            "none": 100 * drawn["moved_at_once"][0],
+            "one": 100 * drawn["moved_at_once"][1],
         }
     nll = {part: float(values.sum() / counts.sum()) for part, values in parts.items()}
     sessions = ((parts["values"] + parts["dt"]) / counts).tolist()

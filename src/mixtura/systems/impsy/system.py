@@ -144,18 +144,8 @@ class Impsy(System):
         return model
 
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
-        """Return rows whose targets, not inputs, have noise of one recording step.
-
-        A density that is trained on values of a grid learns to stand on the grid's points; a step is what
-        these values are worth.
-        """
-        rows = super().rows(model, preset, sequences)
-        rng, step = np.random.default_rng(0), sequences.facts["step"]
-        rows.parts = tuple(
-            (x, (y + step * rng.uniform(-0.5, 0.5, y.shape)).astype(y.dtype), weight)
-            for x, y, weight in rows.parts
-        )
-        return rows
+        """Return rows whose targets, not inputs, have noise of one recording step."""
+        return super().rows(model, preset, sequences).dithered(sequences.facts["step"])
 
     # ------------------------------------------------------------------ afterwards
 
@@ -205,7 +195,7 @@ class Impsy(System):
             name: ((parts["values"] + parts["dt"]) / counts).tolist() for name, parts in each.items()
         }
         real = [snapped(session, facts["step"]) for session in test]
-        drawn = self._continued(model, facts, real, seed)
+        drawn = self.continued(model, facts, real, seed)
         columns = facts["columns"]
         longest = int(np.argmax(test.lengths))
         shown = {"recorded, held out": real[longest][PROMPT:], "generated": drawn[longest]}
@@ -223,7 +213,7 @@ class Impsy(System):
             "generated": statistics(drawn),
         }
 
-    def _continued(
+    def continued(
         self, model: SequenceModel, facts: Mapping[str, Any], real: list[np.ndarray], seed: int
     ) -> list[np.ndarray]:
         """Return what a model makes of the beginning of each session, as long, up to `DRAWN` events."""

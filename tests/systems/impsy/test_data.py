@@ -45,10 +45,11 @@ def test_times_are_in_microseconds_unless_they_show_otherwise():
 
 
 def test_snapping_is_what_an_instrument_does():
-    events = np.array([[-0.1, 0.5041, 0.2], [1.2, 0.4961, 9.0]])
-    np.testing.assert_allclose(
-        snapped(events, 1 / 127), [[0.0, 64 / 127, 0.2], [1.0, 63 / 127, 5.0]], rtol=1e-12
-    )
+    events = np.float32([[-0.001, 0.5041, 0.2], [1.2, 0.4961, 9.0]])
+    found = snapped(events, 1 / 127)
+    np.testing.assert_allclose(found[:, :2], [[0.0, 64 / 127], [1.0, 63 / 127]], rtol=1e-12)
+    np.testing.assert_allclose(found[:, 2], [0.2, 5.0])
+    assert not np.signbit(found).any()
 
 
 def test_moves_do_not_reach_across_sessions():

@@ -59,7 +59,8 @@ def value_step(values: np.ndarray) -> float:
 
 def snapped(events: np.ndarray, step: float) -> np.ndarray:
     """Return events as an instrument would record them: values on the grid, between 0 and 1."""
-    values = np.clip(np.round(events[:, :-1] / step) * step, 0.0, 1.0)
+    events = events.astype(np.float64)
+    values = np.clip(np.round(events[:, :-1] / step) * step, 0.0, 1.0) + 0.0  # no minus 0
     return np.concatenate([values, np.minimum(events[:, -1:], LONGEST)], axis=1)
 
 

@@ -32,7 +32,7 @@ def strips(sessions: Mapping[str, np.ndarray], columns: Sequence[str], path: Pat
             one.axhspan(at, at + 0.8, color=COLOURS["grey"], alpha=0.08, linewidth=0)
             values = at + 0.8 * events[:, control]
             one.plot(seconds, values, color=COLOURS[colour], linewidth=1.1, drawstyle="steps-post")
-        one.set(xlabel="seconds", title=title, xlim=(0, seconds[-1]))
+        one.set(xlabel="seconds", title=title, xlim=(0, seconds[-1]), ylim=(-0.15, controls - 0.1))
         one.spines["left"].set_visible(False)
         one.tick_params(left=False)
     axes[0].set_yticks([controls - 1 - number + 0.4 for number in range(controls)], columns[:-1])

@@ -152,7 +152,7 @@ class Impsy(System):
     def generate(
         self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
     ) -> list[np.ndarray]:
-        """Draw sessions. On the grid they are to all digits of float64, as a reader expects."""
+        """Draw sessions, on the grid to all digits of float64."""
         drawn = super().generate(model, facts, count, steps, **settings)
         return [snapped(drawn[row], facts["step"]) for row in range(count)]
 

@@ -21,7 +21,6 @@ import json
 import os
 import statistics
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,13 @@ def measure(data: Path, name: str, seed: int, epochs: int) -> dict[str, Any]:
     """Train one head and return its scores."""
     import numpy as np
 
+    from mixtura.systems.system import Preset
     from mixtura.systems.robojam.system import CAP, STEP, RoboJam  # isort: skip, it picks the backend
     import keras
 
     system = RoboJam()
     network = {"head": name, "components": 16, "units": (192,)}
-    preset = replace(system.presets["small"], network=network, epochs=epochs, patience=epochs)
+    preset = Preset(network, epochs, length=128, learning_rate=2e-3, patience=epochs)
     corpus = system.corpus(data, preset, seed=0)
     keras.utils.set_random_seed(seed)
     model = system.build(preset, corpus, seed)

@@ -10,14 +10,14 @@ from mixtura.errors import InputError
 from mixtura.evaluation.sequences import score_sequences
 from mixtura.systems.registry import find
 from mixtura.systems.robojam.responding import prepared
-from mixtura.systems.robojam.system import STEP, RoboJam
+from mixtura.systems.robojam.system import STEP, RoboJam, mirrored
 from mixtura.systems.runs import evaluate, generate
 
 
 def test_training_leaves_numbers_and_pictures(run):
     report = json.loads((run / "report.json").read_text())
     numbers = report["robojam"]
-    assert numbers["performances"] == {"training": 12, "test": 1}
+    assert numbers["performances"] == {"training": 12, "validation": 1, "test": 1}
     assert numbers["nll_capped"] <= report["scores"]["nll_per_step"] + 1e-9
     assert set(report["scores"]["nll_per_part"]) == {"place", "dt"}
     assert 0 < numbers["nll_moving"] < 2
@@ -91,3 +91,15 @@ def test_two_performances_are_too_few(tmp_path):
     system = find("robojam")
     with pytest.raises(InputError, match=r"two\.npz has 2 sequences; expected at least 3"):
         system.corpus(tmp_path / "two.npz", system.presets["tiny"], seed=0)
+
+
+def test_mirrored_performances_are_the_same_in_time(swiped):
+    played = prepared(swiped)
+    found = mirrored(played)
+    assert len(found) == 4 * len(played)
+    half = len(played)
+    for sign, start in (((1, 1), 0), ((-1, 1), half), ((1, -1), 2 * half), ((-1, -1), 3 * half)):
+        part = found[start : start + half]
+        np.testing.assert_allclose(part.data[:, :2] - 0.5, sign * (played.data[:, :2] - 0.5), atol=1e-6)
+        np.testing.assert_array_equal(part.data[:, 2:], played.data[:, 2:])
+    assert (found.data[:, :2] >= STEP[0] / 2).all()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mixtura.data.sequences import Sequences
-from mixtura.data.touches import COLUMNS, clean_touches, read_touches, write_touches
+from mixtura.data.touches import clean_touches, move_inwards, read_touches, write_touches
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores, score_sequences
 from mixtura.models import SequenceModel
@@ -37,7 +37,8 @@ SHOWN = 12  # performances in the pictures
 class RoboJam(System):
     """Call and response on touch performances (Martin & Torresen 2018).
 
-    `network` has `head` and `components`, for `heads.head`, and the `units` of the LSTM layers.
+    `network` has `head` and `components`, for `heads.head`, the `units` of the LSTM layers, and whether
+    training performances are `mirrored`.
     """
 
     name = "robojam"
@@ -61,11 +62,11 @@ class RoboJam(System):
             learning_rate=1e-3,
         ),
         "small": Preset(
-            network={"head": "touch, change", "components": 16, "units": (192,)},
-            epochs=60,
+            network={"head": "touch, change", "components": 20, "units": (256,), "mirrored": True},
+            epochs=40,
             batch_size=32,
-            length=128,
-            learning_rate=2e-3,
+            length=64,
+            learning_rate=3e-3,
         ),
         "tiny": Preset(
             network={"head": "touch, change", "components": 2, "units": (8,)},
@@ -90,8 +91,12 @@ class RoboJam(System):
         played = prepared(found)
         long_enough = played.lengths > 1
         training, validation, test = split_in_tenths(played[long_enough], seed, data)
+        parts = {"training": training, "validation": validation, "test": test}
+        counts = {name: len(part) for name, part in parts.items()}
+        if preset.network.get("mirrored"):
+            training = mirrored(training)
         left_out = int((~long_enough).sum())
-        facts = {"cleaning": cleaning.describe(), "of_one_touch": left_out, "columns": list(COLUMNS)}
+        facts = {"cleaning": cleaning.describe(), "of_one_touch": left_out, "performances": counts}
         return Corpus(training, validation, test, STEP, facts)
 
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
@@ -113,7 +118,7 @@ class RoboJam(System):
         """Return what is known of a published model's touches."""
         if size not in (3, 4):
             raise InputError(f"The model's events have {size} dimensions; those of robojam have 3 or 4.")
-        return {"columns": list(COLUMNS)}, STEP
+        return {}, STEP
 
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
         """Return windows of the columns that the head has, noise of a recording step on the targets."""
@@ -161,7 +166,7 @@ class RoboJam(System):
         raw = float(outcome.scores.raw_nll.sum() / outcome.scores.counts.sum())
         numbers: dict[str, Any] = {
             "cleaning": corpus.facts["cleaning"],
-            "performances": {"training": len(corpus.training), "test": len(test)},
+            "performances": corpus.facts["performances"],
             "nll_capped": float(np.minimum(surprise, CAP).mean()),
             "nll_median": float(np.median(surprise)),
             "nll_worst": float(surprise.max()),
@@ -188,6 +193,15 @@ class RoboJam(System):
         weights = [np.arange(len(one)) > 0 for one in test]
         total = score_sequences(model, test, STEP, weights=weights).nll.sum()
         return float((total - scores.nll.sum()) / scores.counts.sum())
+
+
+def mirrored(touches: Sequences) -> Sequences:
+    """Return performances, and each once more left to right, top to bottom, and both."""
+    found = []
+    for signs in ((1, 1), (-1, 1), (1, -1), (-1, -1)):
+        places = 0.5 + np.array(signs) * (touches.data[:, :2] - 0.5)
+        found += list(replace(touches, data=np.column_stack([places, touches.data[:, 2:]])))
+    return move_inwards(Sequences.of(found), STEP)
 
 
 def _seen(model: SequenceModel, touches: Sequences) -> Sequences:

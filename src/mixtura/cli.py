@@ -368,7 +368,7 @@ def import_(
     from mixtura.systems import runs
     from mixtura.systems.registry import find
 
-    found = find(system or ("impsy" if file.name.startswith("musicMDRNN") else "robojam"))
+    found = find(system or ("impsy" if "musicMDRNN" in file.name else "robojam"))
     model = runs.adopt(file, out, found, scale=scale, overwrite=overwrite)
     print(f"{words.count(model.count_params(), 'parameter')}; events of {found.name}: {model.family!r}.")
     print(f"Next: mixtura generate {out} --out FILE")

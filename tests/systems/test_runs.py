@@ -175,6 +175,16 @@ def test_a_model_of_another_package_becomes_a_run(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_systems_say_which_models_they_take():
+    facts, step = find("impsy").adopt(3)
+    assert facts["columns"] == ["x1", "x2", "dt"]
+    assert len(step) == 3
+    with pytest.raises(InputError, match="events have 1 dimension; expected controls and dt"):
+        find("impsy").adopt(1)
+    with pytest.raises(InputError, match="events have 9 dimensions; those of robojam have 3 or 4"):
+        find("robojam").adopt(9)
+
+
 def test_a_run_is_shipped_without_its_optimiser(gestures, gestures_csv, run, tmp_path):
     runs.ship(run, tmp_path / "shipped", gestures)
     assert {path.name for path in (tmp_path / "shipped").iterdir()} == {"config.json", "model.keras"}

@@ -58,10 +58,10 @@ def value_step(values: np.ndarray) -> float:
 
 
 def snapped(events: np.ndarray, step: float) -> np.ndarray:
-    """Return events as an instrument would record them: values on the grid, between 0 and 1."""
+    """Return events as an instrument records them: values on the grid from 0 to 1, time forwards."""
     events = events.astype(np.float64)
     values = np.clip(np.round(events[:, :-1] / step) * step, 0.0, 1.0) + 0.0  # no minus 0
-    return np.concatenate([values, np.minimum(events[:, -1:], LONGEST)], axis=1)
+    return np.concatenate([values, np.clip(events[:, -1:], 0.0, LONGEST)], axis=1)
 
 
 def moves(sessions: Sequences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -143,6 +143,14 @@ class Impsy(System):
             dense.kernel.assign(dense.kernel * 0.1)
         return model
 
+    def adopt(self, size: int) -> tuple[Mapping[str, Any], Sequence[float]]:
+        """Return what is known of an IMPSY model's controls: MIDI's, times in microseconds."""
+        if size < 2:
+            raise InputError(f"The model's events have {size} dimension; expected controls and dt.")
+        columns = [*(f"x{number}" for number in range(1, size)), "dt"]
+        step = 1 / 127
+        return {"columns": columns, "step": step, "length": 200}, [step] * (size - 1) + [1e-6]
+
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
         """Return rows whose targets, not inputs, have noise of one recording step."""
         return super().rows(model, preset, sequences).dithered(sequences.facts["step"])

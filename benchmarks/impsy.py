@@ -1,6 +1,6 @@
 """Scores the heads of impsy on logs of an instrument's controls: the same data, batches, updates and seeds.
 
-    python benchmarks/impsy.py --data impsy_9d.npz impsy_4d.npz   # trains 7 networks, two thrice; resumes
+    python benchmarks/impsy.py --data impsy_9d.npz impsy_4d.npz   # trains 7 networks, four thrice; resumes
     python benchmarks/impsy.py --table                            # prints what has been measured
 
 The files hold IMPSY's public corpora, `(dt, x1, ..., xn)`; they are not part of this repository. Every
@@ -41,7 +41,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "together moves": {"head": "together", "components": 9, "dt_components": 3, "sees": "moves", **ONE},
     "tied moves": {"head": "tied", "components": 9, "sees": "moves", **ONE},
 }
-THRICE = ("normal relative", "tied moves")
+THRICE = ("normal relative", "independent moves", "together moves", "tied moves")
 COLUMNS = ("nll", "values", "dt", "raw", "repeats", "none", "one")
 
 

@@ -28,8 +28,10 @@ def test_the_readmes_python_runs(capsys):
     [
         "characters.md",
         "families.md",
+        "impsy.md",
         "moves.md",
         "negative-log-likelihood.md",
+        "robojam.md",
         "sequences.md",
         "signals.md",
         *(pytest.param(page, marks=pytest.mark.slow) for page in ("regression.md", "training.md")),

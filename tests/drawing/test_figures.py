@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
-from mixtura.drawing import heat_map, loss_curves, new_figure, save_figure
+from mixtura.drawing import check_picture, heat_map, loss_curves, new_figure, save_figure
+from mixtura.errors import InputError
 
 
 def test_loss_curves_are_shifted_and_counted_from_one():
@@ -22,3 +26,11 @@ def test_a_saved_figure_shows_the_heat_map_right_way_up(tmp_path):
     image = imread(path)[..., :3].mean(axis=-1)
     assert image.shape == (150, 150)
     assert image[:50].mean() < 0.7 < image[60:].mean()  # the top is dark
+
+
+def test_the_ending_of_a_picture_is_known_beforehand():
+    for name in ("a.png", "a.SVG", "b/a.pdf"):
+        check_picture(Path(name))
+    for name in ("a.csv", "a", "a.", ".png"):
+        with pytest.raises(InputError, match="has no picture's ending; expected one such as"):
+            check_picture(Path(name))

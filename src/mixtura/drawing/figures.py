@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
+from mixtura.errors import InputError
 from mixtura.files import replacing
 
 # Okabe and Ito's palette, told apart by colour-blind readers too.
@@ -62,6 +64,12 @@ def save_figure(figure: Figure, path: Path, dpi: int = 120) -> Path:
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi)
     return path
+
+
+def check_picture(path: Path) -> None:
+    """Raise an InputError if no picture can be written to a path's ending; call it before any work."""
+    if path.suffix.lower().removeprefix(".") not in FigureCanvasBase.get_supported_filetypes():
+        raise InputError(f"{path} has no picture's ending; expected one such as .png, .svg or .pdf.")
 
 
 def loss_curves(

@@ -39,6 +39,16 @@ def test_mistakes_are_one_sentence_and_leave_nothing(run, call, tmp_path, swiped
         respond(run, tmp_path / "several.csv", tmp_path / "out.csv")
     with pytest.raises(InputError, match="exists"):
         respond(run, call, call)
-    assert not (tmp_path / "out.csv").exists()
+    for picture in ("picture.xyz", "picture"):
+        with pytest.raises(InputError, match=f"{picture} has no picture's ending; expected one such as"):
+            respond(run, call, tmp_path / "out.csv", picture=tmp_path / picture)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "call.csv", "several.csv"]
     with pytest.raises(InputError, match="is not a folder"):
         respond(tmp_path / "nothing", call, tmp_path / "out.csv")
+
+
+def test_a_call_is_drawn_as_it_is_heard(run, tmp_path):
+    call = tmp_path / "call.csv"
+    call.write_text("time,x,y\n0,1e30,-1e30\n1e30,0.5,0.5\n")
+    respond(run, call, tmp_path / "answer.csv", seed=1, picture=tmp_path / "answer.png")
+    assert (tmp_path / "answer.png").exists()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mixtura.data.sequences import Sequences
 from mixtura.data.tables import counted
-from mixtura.data.touches import read_touches, write_touches
+from mixtura.data.touches import clean_touches, read_touches, write_touches
+from mixtura.drawing import check_picture
 from mixtura.errors import InputError
 from mixtura.files import check_output
 from mixtura.systems import runs
@@ -54,14 +55,17 @@ def respond(
     Raises:
         InputError: for a mistake in the input; nothing is written then.
     """
+    if picture is not None:
+        check_picture(picture)
     for path in (out, picture):
         if path is not None:
             check_output(path, overwrite)
     heard = read_touches(call)
     if len(heard) != 1:
         raise InputError(f"{call} has {counted(len(heard), 'performance')}; expected one, the call.")
-    answers = responder(run).respond(heard[0], count, duration, seed, temperature)
+    (played,) = clean_touches(heard)[0]
+    answers = responder(run).respond(played, count, duration, seed, temperature)
     write_touches(out, answers)
     if picture is not None:
-        pictures.call_and_response(heard[0], list(answers)[:16], picture)
+        pictures.call_and_response(played, list(answers)[:16], picture)
     return answers

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ CALL = np.array([[0.0, 0.5, 0.0, 0.0], [0.1, 0.5, 0.02, 1.0], [1.0, 1.0, 0.4, 0.
 
 @pytest.fixture(scope="module")
 def responder():
+    keras.utils.set_random_seed(0)
     return Responder(network(head("touch, change", 2), (4,)))
 
 
@@ -82,6 +84,7 @@ def test_a_model_without_moving_answers_by_the_rule_of_thumb():
 def test_mistakes_are_one_sentence(responder):
     for message, arguments in {
         "The call is empty": (CALL[:0],),
+        r"The call has the shape \(3, 3\); expected \(touches, 4\), of x, y, dt, moving": (CALL[:, :3],),
         "The call has 1001 touches; expected at most 1000": (np.repeat(CALL[1:2], 1001, axis=0),),
         "The number of answers must be 1 or more; received 0": (CALL, 0),
         "The duration must be a positive number of seconds; received -1": (CALL, 1, -1),

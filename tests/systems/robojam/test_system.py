@@ -52,13 +52,18 @@ def test_a_gaussian_mixture_of_three_dimensions_sees_three_columns(swiped_npz):
     assert np.isfinite(system.score(model, corpus.test, STEP).nll_per_step)
 
 
-def test_performances_of_one_touch_are_left_out_of_training_and_scored_as_nothing(run, swiped_npz, swiped):
+def test_performances_of_one_touch_are_left_out_of_training_and_scored_as_nothing(
+    run, swiped_npz, swiped, tmp_path
+):
     config = json.loads((run / "config.json").read_text())
     assert config["facts"]["of_one_touch"] == 1
     assert "in 0 of 15 performances" not in config["facts"]["cleaning"]  # swipes leave the area
     scores = evaluate(run, swiped_npz)
     assert scores.counts[-1] == 0
     assert scores.nll[-1] == 0
+    write_touches(tmp_path / "one.csv", swiped[-1:])
+    with pytest.raises(InputError, match="no touch to score: the first of a performance is given"):
+        evaluate(run, tmp_path / "one.csv")
 
 
 def test_generated_performances_last_five_seconds(run, tmp_path):

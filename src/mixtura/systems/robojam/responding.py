@@ -99,9 +99,14 @@ class Responder:
             Touches of the same columns; the first dt of an answer is its pause after the call.
 
         Raises:
-            InputError: for a call of no touch or more than 1000; for a count below 1, or a duration that is
-                not positive and finite.
+            InputError: for a call of another shape, of no touch or more than 1000; for a count below 1, or a
+                duration that is not positive and finite.
         """
+        if np.ndim(call) != 2 or np.shape(call)[1] != len(COLUMNS):
+            raise InputError(
+                f"The call has the shape {np.shape(call)}; expected (touches, {len(COLUMNS)}), "
+                f"of {', '.join(COLUMNS)}."
+            )
         if not len(call):
             raise InputError("The call is empty; expected one touch at least.")
         if len(call) > LONGEST_CALL:

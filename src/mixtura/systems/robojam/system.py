@@ -149,9 +149,14 @@ class RoboJam(System):
 
         Of the parts, `dt` is scored given the place, so that heads with and without a shared choice of
         component compare. `moving`, which some heads lack, is none of them.
+
+        Raises:
+            InputError: if no performance has a second touch; and as `score_sequences`.
         """
         seen = _seen(model, sequences)
         weights = [np.arange(len(one)) > 0 for one in seen]
+        if not any(map(np.any, weights)):
+            raise InputError("There is no touch to score: the first of a performance is given.")
         step = (STEP if step is None else step)[: seen.event_size]
         scores = score_sequences(model, seen, step, weights=weights, dims=SCORED)
         place = score_sequences(model, seen, step, weights=weights, dims=SCORED[:2]).nll

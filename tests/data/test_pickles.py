@@ -259,6 +259,10 @@ def test_sizes_that_lie(read, refused, monkeypatch):
         state = (1, shape, np.dtype("f8"), False, b"\0" * 16)
         lie = Attack(rebuild, np.ndarray, (0,), b"b", state=state)
         refused("has 16 bytes for an array of|impossible shape", pickle.dumps(of_objects([lie]), 4))
+    with pytest.raises(InputError, match="'train' has 0 bytes for an array of 0"):
+        read(train=npy(b"", (10**12,), "|S0"))
+    monkeypatch.setattr(module, "LONGEST", 1000)
+    refused("is a pickle of more than 1000 steps", b"]" * 2000 + b".")
     monkeypatch.setattr(module, "LARGEST", 10_000)
     many = pickle.dumps(of_objects([np.zeros(100)] * 50), 4)
     refused("holds 40000 bytes, and 10000 are read at most", many, (50,))

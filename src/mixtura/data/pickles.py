@@ -4,7 +4,7 @@ A pickle is a program, and loading one may do anything; yet data sets of sequenc
 arrays: sketch-rnn's, MicroJam's, IMPSY's. Here such a program is taken apart, by `pickletools`, which runs
 nothing, and followed by a machine that knows numbers, text, lists, tuples and, of all functions there are,
 those in `_KNOWN`, which only note down what NumPy's own would build. Nothing that a file asks for is
-imported, called or made, and memory is taken in proportion to the file.
+imported, called or made, and what it may take is bounded by `LARGEST` and `LONGEST`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from mixtura.errors import InputError
 
 LARGEST = 2**31  # bytes of the arrays in a file, unpacked, and of the arrays that one refers to
+LONGEST = 2**25  # steps of a pickle; an array takes about 20
 _NPY = "arr_0"  # NumPy's name for an array without one
 _NUMBER = re.compile(r"b1|[iu][1248]|f[248]")
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -48,7 +49,8 @@ def read_object_arrays(path: str | Path) -> dict[str, list[np.ndarray] | np.ndar
 
     Raises:
         InputError: if the file is absent, damaged or none of these, a pickle asks for anything but arrays of
-            numbers, an array is not of the size that its header says, or arrays take more than `LARGEST`.
+            numbers, an array is not of the size that its header says, arrays take more than `LARGEST`, or a
+            pickle more than `LONGEST`.
     """
     path, where = Path(path), f"{path}"
     found: dict[str, list[np.ndarray] | np.ndarray] = {}
@@ -171,7 +173,7 @@ def _read(stream: IO[bytes]) -> list[np.ndarray] | np.ndarray:
     if dtype.kind in "biufcSU":
         return _of_bytes(raw, dtype, shape, fortran)
     if dtype.kind != "O":
-        raise _Refused(f"holds values of dtype {dtype}")
+        raise _Refused(f"holds values of dtype {str(dtype)[:80]}")
     found = _follow(raw)
     if not isinstance(found, _Array) or not isinstance(found.values, list):
         raise _Refused("holds an object that is no array of objects")
@@ -181,8 +183,9 @@ def _read(stream: IO[bytes]) -> list[np.ndarray] | np.ndarray:
 
 
 def _of_bytes(raw: bytes, dtype: np.dtype, shape: tuple[int, ...], fortran: bool) -> np.ndarray:
-    needed = math.prod(shape) * dtype.itemsize
-    if needed != len(raw):
+    count = math.prod(shape)
+    needed = count * dtype.itemsize
+    if needed != len(raw) or count > needed:  # empty texts, as many as a header likes
         raise _Refused(f"has {len(raw)} bytes for an array of {needed}")
     return np.ndarray(shape, dtype, raw, order="F" if fortran else "C")
 
@@ -217,7 +220,9 @@ def _follow(raw: bytes) -> Any:
         return values
 
     argument: Any
-    for opcode, argument, _ in pickletools.genops(raw):
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(raw)):
+        if number >= LONGEST:
+            raise _Refused(f"is a pickle of more than {LONGEST} steps")
         name = opcode.name
         if name in _ARGUMENTS:
             stack.append(argument)

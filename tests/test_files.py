@@ -31,6 +31,19 @@ def test_replacing_makes_parents_and_an_ordinary_file(tmp_path):
     assert os.listdir(path.parent) == ["a.txt"]
 
 
+def test_errors_name_the_path_and_not_the_temporary_one(tmp_path):
+    folder = tmp_path / "folder.txt"
+    folder.mkdir()
+    with pytest.raises(OSError, match=r"'[^']*folder\.txt'$") as caught, replacing(folder) as temporary:
+        temporary.write_text("new")
+    assert caught.value.filename == str(folder)
+    assert os.listdir(tmp_path) == ["folder.txt"]
+    too_long = tmp_path / ("a" * 300)
+    with pytest.raises(OSError, match="too long") as caught, replacing(too_long):
+        pass
+    assert caught.value.filename == str(too_long)
+
+
 def test_what_exists_is_overwritten_only_on_request(tmp_path):
     check_output(tmp_path / "new", overwrite=False)
     check_output(tmp_path, overwrite=True)

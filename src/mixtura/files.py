@@ -17,17 +17,23 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the place of `path`, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f"{_TEMPORARY}{path.stem}-"
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    name = None
     try:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes it private
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # or a power failure could leave the new name without what it names
         temporary.replace(path)
+    except OSError as error:
+        if is_leftover(Path(str(error.filename))):
+            raise OSError(error.errno, error.strerror, str(path)) from error  # the path that is known
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
 
 
 def is_leftover(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """The server of its own, and what it says where it cannot start."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ def test_a_certificate_needs_its_key(responder, tmp_path):
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     with pytest.raises(InputError, match="received one of the two"):
         serve(responder, port=0, certificate=certificate)
-    with pytest.raises(InputError, match=r"cert\.pem does not exist; expected a PEM file"):
+    with pytest.raises(InputError, match=r"cert\.pem is no file; expected a PEM file"):
         serve(responder, port=0, certificate=certificate, key=key)
     for path in (certificate, key):
         path.write_text("no PEM\n")
@@ -35,8 +36,9 @@ def test_an_address_that_cannot_be_had(responder):
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=rf"127\.0\.0\.1:{port} cannot be listened at: Address"):
             serve(responder, port=port)
-    with pytest.raises(InputError, match=r"nowhere\.invalid:0 cannot be listened at"):
-        serve(responder, host="nowhere.invalid", port=0)
+    for host in ("nowhere.invalid", "..", "a" * 70):  # the last two are no names at all
+        with pytest.raises(InputError, match=f"{re.escape(host)}:0 cannot be listened at"):
+            serve(responder, host=host, port=0)
 
 
 def test_small_packets_are_not_held_back():

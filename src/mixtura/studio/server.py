@@ -61,7 +61,7 @@ def _check(certificate: str | Path | None, key: str | Path | None) -> None:
         return
     for path in (certificate, key):
         if not Path(path).is_file():
-            raise InputError(f"{path} does not exist; expected a PEM file.")
+            raise InputError(f"{path} is no file; expected a PEM file.")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, OSError, ValueError) as error:
@@ -79,7 +79,7 @@ def listening(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         if listener:
             listener.close()
         reason = getattr(error, "strerror", None) or error

@@ -355,7 +355,8 @@ def import_(
     Args:
         file: a .keras file.
         out: the run folder to make; by default named after the file.
-        system: impsy for controls, robojam for touches; by default as the file's name says.
+        system: impsy for controls, robojam for touches; by default impsy where the
+            name of the model or the file begins with musicMDRNN, else robojam.
         scale: by what the model's events are multiplied; by default as its name says (scale10), or 1.
         overwrite: replace the run in the folder.
     """
@@ -365,10 +366,11 @@ def import_(
     check_output(out, overwrite)
     _cache_compiled_programs()
     from mixtura.evaluation import words
+    from mixtura.models.imports import columns_of
     from mixtura.systems import runs
     from mixtura.systems.registry import find
 
-    found = find(system or ("impsy" if "musicMDRNN" in file.name else "robojam"))
+    found = find(system or columns_of(file))
     model = runs.adopt(file, out, found, scale=scale, overwrite=overwrite)
     print(f"{words.count(model.count_params(), 'parameter')}; events of {found.name}: {model.family!r}.")
     print(f"Next: mixtura generate {out} --out FILE")

@@ -13,7 +13,7 @@ from scipy import special, stats
 
 import mixtura as mx
 from mixtura.errors import InputError
-from mixtura.models.imports import import_mdn_rnn
+from mixtura.models.imports import columns_of, import_mdn_rnn
 
 h5py = pytest.importorskip("h5py")
 theirs = pytest.importorskip("keras_mdn_layer")
@@ -187,6 +187,8 @@ def test_names_say_the_scale_and_the_columns(played, folder, model_name, stem, a
     assert model.family.scale == pytest.approx((1 / scale,) * SIZE)
     kernel = played[0].get_weights()[0]
     np.testing.assert_array_equal(numpy(model.cell.cells[0].kernel), kernel[[1, 2, 0]] if moved else kernel)
+    if not arguments:
+        assert columns_of(path) == ("impsy" if moved else "robojam")
 
 
 # ------------------------------------------------------------------ files that are made by hand

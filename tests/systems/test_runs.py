@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
+from mixtura import cli
 from mixtura.data.sequences import Sequences, read_sequences, write_sequences
 from mixtura.errors import InputError
 from mixtura.lecture import MDN
@@ -173,6 +174,15 @@ def test_a_model_of_another_package_becomes_a_run(tmp_path):
     with pytest.raises(InputError, match="characters takes no models of other packages"):
         runs.adopt(tmp_path / "touches.keras", tmp_path / "other", find("characters"))
     assert not (tmp_path / "other").exists()
+
+
+def test_a_renamed_model_of_impsy_is_still_one(tmp_path):
+    layers = [keras.Input((None, 3)), keras.layers.LSTM(2, return_sequences=True), MDN(3, 2)]
+    keras.Sequential(layers, name="musicMDRNN-dim3-scale10").save(tmp_path / "mine.keras")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["import", str(tmp_path / "mine.keras"), "--out", str(tmp_path / "run")])
+    assert ended.value.code == 0
+    assert Run(tmp_path / "run").config["system"] == "impsy"
 
 
 def test_systems_say_which_models_they_take():

@@ -60,8 +60,7 @@ def import_mdn_rnn(
     names = (network.name, path.stem)
     if scale is None:
         scale = next((float(found[1]) for found in map(SCALE.search, names) if found), 1.0)
-    if columns is None:
-        columns = "impsy" if any(name.startswith("musicMDRNN") for name in names) else "robojam"
+    columns = columns or _columns(names)
     size = network.event_size
     order = [*range(1, size), 0] if columns == "impsy" else list(range(size))
     family = Affine(Mixture(Normal(size), network.num_components), 0.0, 1 / scale)
@@ -76,6 +75,19 @@ def import_mdn_rnn(
         parts = (logits, _by_dimension(means, order), _by_dimension(scales, order))
         weight.assign(np.concatenate(parts, axis=-1))
     return model
+
+
+def columns_of(path: str | PathLike[str]) -> Columns:
+    """Return the order of the events in a file that `import_mdn_rnn` takes by default.
+
+    Raises:
+        InputError: as `import_mdn_rnn`.
+    """
+    return _columns((read_network(Path(path)).name, Path(path).stem))
+
+
+def _columns(names: Sequence[str]) -> Columns:
+    return "impsy" if any(name.startswith("musicMDRNN") for name in names) else "robojam"
 
 
 def _by_dimension(columns: np.ndarray, order: Sequence[int]) -> np.ndarray:

@@ -96,6 +96,14 @@ def test_fit_and_predict_from_the_command_line(main, tmp_path, monkeypatch):
         (["fit", "a.csv", "--target", "y", "--seed", "-1"], "Must be >= 0"),
         (["nonsense"], "nonsense"),
         (["predict", "nowhere", "a.csv"], "nowhere is not a folder"),
+        (["respond", "robojam", "nowhere.csv", "--out", "a.csv"], "nowhere.csv does not exist"),
+        (["respond", "robojam", "a.csv", "--out", "b.csv", "--count", "0"], "Must be >= 1"),
+        (["respond", "robojam", "a.csv", "--out", "b.csv", "--duration", "0"], "Must be > 0"),
+        (["respond", "robojam", "a.csv", "--out", "b.csv", "--temperature", "-1"], "The temperature must be"),
+        (["generate", "moves", "--out", "a.csv"], "moves ships no model"),
+        (["serve", "nowhere"], "nowhere is not a folder"),
+        (["import", "nowhere.keras"], "nowhere.keras does not exist"),
+        (["import", "a.keras", "--scale", "0"], "The scale must be a positive number"),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(main, tmp_path, monkeypatch, arguments, sentence):
@@ -210,6 +218,23 @@ def test_train_generate_and_evaluate(main, gestures_file, tmp_path):
         assert err.startswith("mixtura: ")
         assert err.count("\n") == 1
         assert message in err
+
+
+def test_a_shipped_model_answers(main, tmp_path):
+    call, answer, picture = (tmp_path / name for name in ("call.csv", "answer.csv", "both.png"))
+    call.write_text(
+        "time,x,y,z,moving\n0.005213, 0.711230, 0.070856, 25.524292, 0\n0.1, 0.72, 0.08, 25.5, 1\n"
+    )
+    arguments = ("respond", "robojam", call, "--out", answer, "--seed", 1, "--picture", picture)
+    code, out, err = main(*arguments)
+    assert code == 0, err
+    assert out.startswith("Wrote 1 answer, ")
+    lines = answer.read_text().splitlines()
+    assert lines[0] == "time,x,y,z,moving"
+    assert float(lines[-1].split(",")[0]) <= 5
+    assert picture.stat().st_size > 10_000
+    code, out, err = main(*arguments)
+    assert (code, err) == (2, f"mixtura: {answer} exists; name another output or give --overwrite.\n")
 
 
 def test_systems_are_listed(main):

@@ -63,7 +63,7 @@ class RoboJam(System):
         ),
         "small": Preset(
             network={"head": "touch, change", "components": 20, "units": (256,), "mirrored": True},
-            epochs=40,
+            epochs=20,
             batch_size=32,
             length=64,
             learning_rate=3e-3,

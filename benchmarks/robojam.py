@@ -26,30 +26,25 @@ from typing import Any
 
 import machine
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core, so that two can run side by side
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+machine.settle()
+# One core, so that two heads can be trained side by side.
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
 
-HEADS = (
-    "2018",
-    "2021",
-    "2021 moving",
-    "parts",
-    "parts, normal",
-    "parts, relative",
-    "parts, change",
-    "touch, change",
-)
+import keras
+import numpy as np
+
+from mixtura.systems.robojam.heads import HEADS
+from mixtura.systems.robojam.system import CAP, STEP, RoboJam
+from mixtura.systems.system import Preset
+
 COLUMNS = ("nll", "place", "dt", "capped", "median", "worst", "moving", "as published")
 
 
 def measure(data: Path, name: str, seed: int, epochs: int) -> dict[str, Any]:
     """Train one head and return its scores."""
-    import numpy as np
-
-    from mixtura.systems.system import Preset
-    from mixtura.systems.robojam.system import CAP, STEP, RoboJam  # isort: skip, it picks the backend
-    import keras
-
     system = RoboJam()
     network = {"head": name, "components": 16, "units": (192,)}
     preset = Preset(network, epochs, length=128, learning_rate=2e-3, patience=epochs)

@@ -103,7 +103,7 @@ def test_fit_and_predict_from_the_command_line(main, tmp_path, monkeypatch):
         (["generate", "moves", "--out", "a.csv"], "moves ships no model"),
         (["serve", "nowhere"], "nowhere is not a folder"),
         (["import", "nowhere.keras"], "nowhere.keras does not exist"),
-        (["import", "a.keras", "--scale", "0"], "The scale must be a positive number"),
+        (["import", "a.keras", "--scale", "0"], "The scale must be between"),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(main, tmp_path, monkeypatch, arguments, sentence):

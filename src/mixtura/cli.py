@@ -296,8 +296,8 @@ def generate(
     /,
     *,
     out: Path,
-    count: PositiveInt = 1,
-    steps: PositiveInt | None = None,
+    count: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=100_000))] = 1,
+    steps: Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=10_000_000))] = None,
     seed: NonNegativeInt | None = None,
     temperature: float | None = None,
     prompt: Path | None = None,
@@ -360,8 +360,8 @@ def import_(
         scale: by what the model's events are multiplied; by default as its name says (scale10), or 1.
         overwrite: replace the run in the folder.
     """
-    if scale is not None and not 0 < scale < float("inf"):
-        raise InputError(f"The scale must be a positive number; received {scale}.")
+    if scale is not None and not 1e-6 <= scale <= 1e6:
+        raise InputError(f"The scale must be between 1e-6 and 1e6; received {scale}.")
     out = out or Path(file.stem)
     check_output(out, overwrite)
     _cache_compiled_programs()
@@ -481,8 +481,8 @@ def evaluate(run: Path, /, *, data: Path, json: bool = False, system: str | None
 
 
 def _check_temperature(temperature: float | None) -> None:
-    if temperature is not None and not 0 <= temperature < float("inf"):
-        raise InputError(f"The temperature must be a finite number, 0 or more; received {temperature}.")
+    if temperature is not None and not 0 <= temperature <= 100:
+        raise InputError(f"The temperature must be between 0 and 100; received {temperature}.")
 
 
 def _sequence_table(scores: SequenceScores, title: str) -> Table:

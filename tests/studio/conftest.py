@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import httpx
+import keras
 import pytest
 import uvicorn
 
@@ -35,6 +36,7 @@ def serving(app):
 def responder():
     place, dt = mx.Mixture(mx.LogitNormal(2), 2), mx.Affine(mx.LogNormal(), 0.0, 1 / 60)
     family = mx.Joint(place=place, dt=dt, moving=mx.Bernoulli())
+    keras.utils.set_random_seed(0)
     return Responder(mx.MDNRNN(family, units=(4,)), "tiny")
 
 

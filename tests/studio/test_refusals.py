@@ -10,8 +10,8 @@ IS_JSON = {"Content-Type": "application/json"}
     ("status", "words", "request_"),
     [
         (400, "is no JSON: Expecting", {"content": b'{"csv": ', "headers": IS_JSON}),
-        (400, "parsing the body", {"content": b"\xff\xff", "headers": IS_JSON}),
-        (400, "parsing the body", {"content": b"[" * 10_000, "headers": IS_JSON}),
+        (400, "no JSON that can be read", {"content": b"\xff\xff", "headers": IS_JSON}),
+        (400, "no JSON that can be read", {"content": b"[" * 10_000, "headers": IS_JSON}),
         (413, "larger than 20000 bytes", {"content": b" " * 20_001, "headers": IS_JSON}),
         (413, "larger than 20000 bytes", {"content": [b" " * 5_000] * 5, "headers": IS_JSON}),
         (415, "received no media type", {"content": b"{}"}),
@@ -28,7 +28,7 @@ IS_JSON = {"Content-Type": "application/json"}
         (422, "41 touches; expected at most 40", {"json": {"csv": "time,x,y\n" + "0,0,0\n" * 41}}),
         (
             422,
-            "touches: list should have at most 40",
+            "The call has 41 touches; expected at most 40.",
             {"json": {"touches": [{"time": 0, "x": 0, "y": 0}] * 41}},
         ),
         (
@@ -38,7 +38,7 @@ IS_JSON = {"Content-Type": "application/json"}
         ),
         (
             422,
-            "touches[1].time is less than that of the touch before it, 1.0",
+            "touches[1].time is 0.0, after 1.0; expected times that do not run backwards",
             {"json": {"touches": [{"time": 1, "x": 0, "y": 0}, {"time": 0, "x": 0, "y": 0}]}},
         ),
         (

@@ -40,6 +40,8 @@ LSTM_SETTINGS = {
 # it skipped numbers (lstm, lstm_2), and on Windows it wrote backslashes.
 WEIGHT = re.compile(r"(?:^|/)(?:lstm(?:_(\d+))?/cell|(mdn_mus|mdn_sigmas|mdn_pi))/vars/(\d)$")
 
+LARGEST = 2**30  # bytes that a part of a file may unpack to
+
 
 class Network(NamedTuple):
     """What a file holds.
@@ -74,8 +76,13 @@ def read_network(path: Path) -> Network:
         raise InputError(f"{path} {'is not a file' if path.exists() else 'does not exist'}.")
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-            weights = archive.read("model.weights.h5")
+            for name in (parts := ("config.json", "model.weights.h5")):
+                if archive.getinfo(name).file_size > LARGEST:
+                    raise InputError(
+                        f"{path}: {name} is larger than {LARGEST} bytes; expected a small network."
+                    )
+            text, weights = map(archive.read, parts)
+            config = json.loads(text)
         with h5py.File(io.BytesIO(weights)) as file:
             return _network(path, config, _Weights(path, file, len(weights)))
     except InputError:

@@ -106,7 +106,8 @@ def _array(touches: list[Touch]) -> np.ndarray:
     if (dt < 0).any():
         number = int((dt < 0).argmax())
         raise InputError(
-            f"touches[{number}].time is less than that of the touch before it, {time[number - 1]}."
+            f"touches[{number}].time is {time[number]}, after {time[number - 1]}; "
+            "expected times that do not run backwards."
         )
     given = [touch.moving for touch in touches if touch.moving is not None]
     if len(given) not in (0, len(touches)):

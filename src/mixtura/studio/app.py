@@ -52,6 +52,7 @@ def application(responder: Responder, limits: Limits | None = None) -> FastAPI:
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])
     refusals.install(app)
 
+    @app.head("/health", include_in_schema=False)  # as load balancers ask
     @app.get("/health", tags=["server"])
     async def health() -> Health:
         """Say that the server is up, and what it answers with."""

@@ -56,6 +56,8 @@ def install(app: FastAPI) -> None:
         sentence = error.detail.removesuffix(".") + "."
         if error.status_code == 404:
             sentence = f"There is nothing at {request.url.path}; /docs lists what there is."
+        elif error.detail.startswith("There was an error parsing"):  # no UTF-8, too deep, a number too long
+            sentence = "The body is no JSON that can be read."
         elif error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "other methods")
             sentence = f"{request.url.path} takes {allowed}; received {request.method}."
@@ -82,6 +84,9 @@ def _sentence(error: Mapping[str, Any]) -> str:
     match error["type"]:
         case "missing":
             return f"{where} is missing." if where else "The body is empty; expected a JSON object."
+        case "too_long" if where == "touches":
+            given, limit = error["ctx"]["actual_length"], error["ctx"]["max_length"]
+            return f"The call has {given} touches; expected at most {limit}."
         case "extra_forbidden":
             return f"{where} is unknown."
         case "value_error":

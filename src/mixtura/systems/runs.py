@@ -134,6 +134,7 @@ def generate(
     """
     check_output(out, overwrite)
     system, model, config = opened(run, system)
+    system.check_ending(out, config["facts"])
     settings: dict[str, Any] = {"seed": seed, "temperature": temperature}
     if prompt is not None:
         begun = system.read(prompt, config["facts"])

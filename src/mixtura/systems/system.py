@@ -151,6 +151,16 @@ class System:
             facts["columns"] = columns
         return Corpus(training, validation, test, training.recording_step().tolist(), facts)
 
+    def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the endings of the files that `write` writes."""
+        return ".csv", ".npz"
+
+    def check_ending(self, path: Path, facts: Mapping[str, Any]) -> None:
+        """Raise an InputError if the system has no format for a path's ending; call it before any work."""
+        if path.suffix.lower() not in (endings := self.endings(facts)):
+            known = ", ".join(ending or "no ending" for ending in endings)
+            raise InputError(f"{path} ends in {path.suffix!r}; expected {known}")
+
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
         """Write generated events; the ending of the path picks the format.
 

@@ -60,7 +60,7 @@ def test_drawing_goes_on_from_the_path_of_a_file(trained, tmp_path):
 
 
 def test_an_unknown_ending_is_refused(trained, tmp_path):
-    with pytest.raises(InputError, match=r"ends in '.pdf'; expected .png, .svg, .npz or .csv"):
+    with pytest.raises(InputError, match=r"ends in '.pdf'; expected .png, .svg, .csv, .npz"):
         runs.generate(trained[1], tmp_path / "a.pdf")
 
 

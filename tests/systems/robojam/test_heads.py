@@ -3,20 +3,10 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from mixtura.systems.robojam.heads import STEP, head, network, start
+from mixtura.systems.robojam.heads import HEADS, STEP, head, network, start
 from mixtura.systems.robojam.system import RoboJam
 from mixtura.training import initialize_head
 
-NAMES = (
-    "2018",
-    "2021",
-    "2021 moving",
-    "parts",
-    "parts, normal",
-    "parts, relative",
-    "parts, change",
-    "touch, change",
-)
 EVENTS = np.array([[[0.2, 0.9, 0.001, 0.0], [0.3, 0.8, 0.02, 1.0], [0.5, 0.5, 0.5, 0.0]]], "float32")
 
 
@@ -33,7 +23,7 @@ def test_the_shipped_size_is_small():
     assert 4 * model.count_params() < 4e6  # bytes of float32
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", HEADS)
 def test_every_head_has_a_density_of_place_and_time(name):
     chosen = head(name, 3)
     model = network(chosen, (4,))

@@ -94,7 +94,7 @@ def test_data_are_needed():
 def test_two_performances_are_too_few(tmp_path):
     write_touches(tmp_path / "two.npz", Sequences.of([np.ones((2, 4))] * 2))
     system = find("robojam")
-    with pytest.raises(InputError, match=r"two\.npz has 2 sequences; expected at least 3"):
+    with pytest.raises(InputError, match=r"two\.npz has 2 performances of two touches and more; expected"):
         system.corpus(tmp_path / "two.npz", system.presets["tiny"], seed=0)
 
 

@@ -102,18 +102,20 @@ class Characters(System):
             found = [block for text in found for block in blocks(text)]
         return encode_all(found, facts["symbols"])
 
+    def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return those of texts, of music or of MIDI, and .npz for events as they are."""
+        return *KINDS[facts["kind"]].write, ".npz"
+
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
         """Write texts as .txt, tunes as .abc or .mid, melodies as .mid or their symbols as .txt; or .npz."""
-        writers = KINDS[facts["kind"]].write
+        self.check_ending(path, facts)
         suffix = path.suffix.lower()
         if suffix == ".npz":
             return write_sequences(path, sequences)
-        if suffix not in writers:
-            raise InputError(f"{path} ends in {path.suffix!r}; expected {', '.join([*writers, '.npz'])}")
         symbols = [decode(events, facts["symbols"]) for events in sequences]
         if facts["kind"] != "text":  # a text shows what is unknown, music leaves it out
             symbols = [[one for one in drawn if one != UNKNOWN] for drawn in symbols]
-        return writers[suffix](path, symbols)
+        return KINDS[facts["kind"]].write[suffix](path, symbols)
 
     # ------------------------------------------------------------------ the model
 

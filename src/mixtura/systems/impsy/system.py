@@ -114,6 +114,10 @@ class Impsy(System):
         }
         return Corpus(training, validation, test, step, facts)
 
+    def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return those of `write_logs`."""
+        return ".log", ".csv", ".npz"
+
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
         """Write sessions; see `mixtura.data.control_logs.write_logs`."""
         write_logs(path, sequences)

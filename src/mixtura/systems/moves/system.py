@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from mixtura.data.sequences import Sequences, write_sequences
-from mixtura.errors import InputError
 from mixtura.evaluation.sequences import score_sequences
 from mixtura.generation import Generated
 from mixtura.models import MDNRNN, SequenceModel
@@ -79,17 +78,19 @@ class Moves(System):
         positions = read_paths(path)
         return moves_of(positions, np.array(facts["origin"]) if facts else origin_of(positions))
 
+    def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return those of pictures and of positions."""
+        return ".png", ".svg", ".csv", ".npz"
+
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
         """Write positions as .npz or .csv, or draw them as .png or .svg, on the map where there is one."""
         positions = positions_of(sequences, np.array(facts["origin"]))
-        suffix = path.suffix.lower()
-        if suffix in (".png", ".svg"):
+        self.check_ending(path, facts)
+        if path.suffix.lower() in (".png", ".svg"):
             pictures.paths({f"{len(positions)} paths": positions}, path, facts["world"])
-        elif suffix in (".npz", ".csv"):
+        else:
             drawn = Sequences.of(positions)
             write_sequences(path, replace(drawn, facts={"columns": np.array(["x", "y"])}))
-        else:
-            raise InputError(f"{path} ends in {path.suffix!r}; expected .png, .svg, .npz or .csv")
 
     # ------------------------------------------------------------------ the model
 

@@ -11,6 +11,7 @@ from mixtura.drawing import check_picture
 from mixtura.errors import InputError
 from mixtura.files import check_output
 from mixtura.systems import runs
+from mixtura.systems.registry import find
 from mixtura.systems.robojam import pictures
 from mixtura.systems.robojam.responding import DURATION, Responder
 
@@ -60,6 +61,7 @@ def respond(
     for path in (out, picture):
         if path is not None:
             check_output(path, overwrite)
+    find("robojam").check_ending(out, {})
     heard = read_touches(call)
     if len(heard) != 1:
         raise InputError(f"{call} has {counted(len(heard), 'performance')}; expected one, the call.")

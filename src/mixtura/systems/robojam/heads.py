@@ -34,6 +34,18 @@ _LOGIT_POINT = 4 * _POINT  # in the middle, where the logit's slope is 4
 _SHARE_OF_FRAME = _MILLISECOND / FRAME
 
 
+HEADS = (
+    "2018",
+    "2021",
+    "2021 moving",
+    "parts",
+    "parts, normal",
+    "parts, relative",
+    "parts, change",
+    "touch, change",
+)
+
+
 class Head(NamedTuple):
     """A head.
 
@@ -95,7 +107,7 @@ def head(name: str, components: int) -> Head:
         case "touch, change":
             touch = Joint(place=logit, dt=dt, moving=Bernoulli())
             return Head(Mixture(touch, components), relative=True, sees_change=True)
-    raise ValueError(f"there is no head {name!r}; see mixtura.systems.robojam.heads.head")
+    raise ValueError(f"there is no head {name!r}; expected one of {', '.join(map(repr, HEADS))}")
 
 
 def network(head: Head, units: Any) -> SequenceModel:

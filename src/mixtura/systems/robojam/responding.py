@@ -32,7 +32,8 @@ def perform(model: SequenceModel, duration: float, **settings: Any) -> list[np.n
         **settings: of `mixtura.generation.generate`.
 
     Returns:
-        Arrays `(touches, event_size)`, prompts included; after one, the first dt is the pause.
+        Arrays `(touches, event_size)`, prompts included; after one, the first dt is the pause; without one it
+        is 0, as recorded.
     """
     drawn = model.generate(1, **settings)
     given = drawn.lengths - 1
@@ -53,8 +54,11 @@ def _elapsed(touches: np.ndarray) -> np.ndarray:
 
 def within(touches: np.ndarray, duration: float, start: int = 0) -> np.ndarray:
     """Return the touches that a screen can have within so many seconds after the start, one at least."""
+    touches = touches.astype(np.float64)
+    if not start:
+        touches[0, TIME] = 0.0
     count = max(1, int(np.sum(_elapsed(touches[start:]) <= duration)))
-    touches = touches[: start + count].astype(np.float64)
+    touches = touches[: start + count]
     touches[:, :2] = touches[:, :2].clip(0.0, 1.0)
     touches[start:, TIME] = touches[start:, TIME].clip(0.0, duration)
     return touches

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mixtura.data.sequences import Sequences
+from mixtura.data.tables import counted
 from mixtura.data.touches import clean_touches, move_inwards, read_touches, write_touches
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores, score_sequences
@@ -90,6 +91,9 @@ class RoboJam(System):
         _, cleaning = clean_touches(found)
         played = prepared(found)
         long_enough = played.lengths > 1
+        if long_enough.sum() < 3:
+            amount = counted(int(long_enough.sum()), "performance")
+            raise InputError(f"{data} has {amount} of two touches and more; expected at least 3 of them.")
         training, validation, test = split_in_tenths(played[long_enough], seed, data)
         parts = {"training": training, "validation": validation, "test": test}
         counts = {name: len(part) for name, part in parts.items()}
@@ -98,6 +102,10 @@ class RoboJam(System):
         left_out = int((~long_enough).sum())
         facts = {"cleaning": cleaning.describe(), "of_one_touch": left_out, "performances": counts}
         return Corpus(training, validation, test, STEP, facts)
+
+    def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return those of files, and none for a folder."""
+        return ".csv", ".npz", ""
 
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
         """Write performances; see `mixtura.data.touches.write_touches`."""

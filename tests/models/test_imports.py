@@ -484,7 +484,7 @@ def test_what_is_no_keras_file_is_refused(tmp_path, trained):
     for weights in (b"", b"not HDF5"):
         with pytest.raises(InputError, match=r"cannot be read as a \.keras file"):
             import_mdn_rnn(written(tmp_path / "damaged.keras", config, weights))
-    model = keras.Sequential([keras.Input((None, 3)), layers.Dense(3)])
+    model = keras.Sequential([keras.Input((None, 3)), layers.Dense(3, name="dense")])
     model.save(tmp_path / "dense.keras")
     with pytest.raises(InputError, match="'dense' is a Dense"):
         import_mdn_rnn(tmp_path / "dense.keras")

@@ -21,10 +21,10 @@ IS_JSON = {"Content-Type": "application/json"}
         (422, "either as csv or as touches", {"json": {}}),
         (422, "either as csv or as touches", {"json": {"csv": "", "touches": [{"time": 0, "x": 0, "y": 0}]}}),
         (422, "The call is empty; expected the columns time,x,y", {"json": {"csv": ""}}),
-        (422, "an empty call", {"json": {"csv": "time,x,y,z,moving\n"}}),
+        (422, "a header line but no rows", {"json": {"csv": "time,x,y,z,moving\n"}}),
         (422, "line 3: time", {"json": {"csv": "time,x,y\n1,0,0\n0,0,0\n"}}),
         (422, "line 2, column 'x': 'left'", {"json": {"csv": "time,x,y\n0,left,0\n"}}),
-        (422, "line 1: unknown 'force'", {"json": {"csv": "time,x,y,force\n0,0,0,0\n"}}),
+        (422, "The call: unknown 'force'", {"json": {"csv": "time,x,y,force\n0,0,0,0\n"}}),
         (422, "41 touches; expected at most 40", {"json": {"csv": "time,x,y\n" + "0,0,0\n" * 41}}),
         (
             422,

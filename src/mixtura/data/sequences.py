@@ -312,15 +312,7 @@ def _read_csv(table: Table, sequence: str | None) -> Sequences:
     if sequence is None:
         sequence = NAME if NAME in columns else None if _are_numbers(columns[first]) else first
     names = columns[sequence] if sequence is not None else [table.path.stem] * len(table.lines)
-    starts = [row for row, name in enumerate(names) if row == 0 or name != names[row - 1]]
-    seen: set[str] = set()
-    for row in starts:
-        if names[row] in seen:
-            raise InputError(
-                f"{table.path}, line {table.lines[row]}: sequence {names[row]!r} goes on after another; "
-                "the rows of a sequence must stand together"
-            )
-        seen.add(names[row])
+    starts = starts_of(table, names, "sequence")
     fields = {NAME: np.array([names[row] for row in starts])}
     for column in [name for name in columns if name.startswith(f"{NAME}.") and name != sequence]:
         cells, start = columns[column], 0
@@ -338,6 +330,29 @@ def _read_csv(table: Table, sequence: str | None) -> Sequences:
     frame = Inputs(dict.fromkeys(dimensions, "numbers"), {}).read(table)
     data = np.stack([frame[name] for name in dimensions], axis=1)
     return Sequences(data, np.array([*starts, len(names)]), fields, {"columns": np.array(dimensions)})
+
+
+def starts_of(table: Table, names: Sequence[str], what: str) -> list[int]:
+    """Return the rows in which a sequence starts.
+
+    Args:
+        table: whose rows they are.
+        names: of each row's sequence.
+        what: a message calls a sequence.
+
+    Raises:
+        InputError: if the rows of one do not stand together.
+    """
+    starts = [row for row, name in enumerate(names) if row == 0 or name != names[row - 1]]
+    seen: set[str] = set()
+    for row in starts:
+        if names[row] in seen:
+            raise InputError(
+                f"{table.path}, line {table.lines[row]}: {what} {names[row]!r} goes on after another; "
+                f"the rows of a {what} must stand together"
+            )
+        seen.add(names[row])
+    return starts
 
 
 def _read_folder(path: Path) -> Sequences:

@@ -59,7 +59,11 @@ def read_table(path: str | Path) -> Table:
         InputError: if the file cannot be read, is not text, has no rows, or has a row of another length.
     """
     path = Path(path)
-    text = _text(path)
+    return parse_table(read_text(path), path)
+
+
+def parse_table(text: str, path: Path) -> Table:
+    """Read the text of a CSV file as `read_table` does; the path is what messages call it."""
     found = _HEADER.match(text)
     header = re.sub(r'"[^"]*"', "", found[1] if found else "")
     separator = max(_SEPARATORS, key=header.count)
@@ -96,7 +100,8 @@ def read_table(path: str | Path) -> Table:
     return Table(path, columns, lines)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a file, UTF-8 or, with a byte order mark, UTF-16; see `read_table`."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

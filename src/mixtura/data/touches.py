@@ -16,8 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from mixtura.data.pickles import read_object_arrays
-from mixtura.data.sequences import NAME, Sequences, read_sequences, require, write_sequences
-from mixtura.data.tables import Inputs, Table, counted
+from mixtura.data.sequences import (
+    NAME,
+    Sequences,
+    read_sequences,
+    require,
+    starts_of,
+    write_sequences,
+)
+from mixtura.data.tables import Inputs, Table, counted, parse_table, read_text
 from mixtura.errors import InputError
 from mixtura.files import replacing
 
@@ -62,7 +69,7 @@ def parse_performance(text: str, name: str) -> np.ndarray:
         >>> parse_performance("time, x, y, moving\n 0.25, 0.5, 0.5, 0\n 0.5, 0.75, 0.5, 1", "call").tolist()
         [[0.5, 0.5, 0.0, 0.0], [0.75, 0.5, 0.25, 1.0]]
     """
-    return _touches(_table(text, name, _HEADER), [0])
+    return _touches(_table(text.removeprefix("\ufeff"), Path(name), _HEADER), [0])
 
 
 def format_performance(performance: np.ndarray) -> str:
@@ -104,7 +111,7 @@ def read_touches(path: str | Path) -> Sequences:
         files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
         if not files:
             raise InputError(f"{path} has no .csv files; expected one for each performance")
-        arrays = [parse_performance(_read_text(file), str(file)) for file in files]
+        arrays = [parse_performance(read_text(file), str(file)) for file in files]
         found = Sequences.of(arrays, **{NAME: [file.stem for file in files]})
     elif path.suffix.lower() in (".npz", ".npy"):
         found = _read_arrays(path)
@@ -231,69 +238,27 @@ def _called(sequences: Sequences, data: np.ndarray) -> Sequences:
     )
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; expected a file or folder of performances") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); expected a CSV file in UTF-8") from None
-
-
 def _read_csv(path: Path) -> Sequences:
-    table = _table(_read_text(path), str(path), (NAME, *_HEADER))
+    table = _table(read_text(path), path, (NAME, *_HEADER))
     names = table.columns.get(NAME, [path.stem] * len(table.lines))
-    starts = [row for row, name in enumerate(names) if row == 0 or name != names[row - 1]]
-    seen: set[str] = set()
-    for row in starts:
-        if names[row] in seen:
-            raise InputError(
-                f"{path}, line {table.lines[row]}: performance {names[row]!r} goes on after another; "
-                "the rows of a performance must stand together"
-            )
-        seen.add(names[row])
+    starts = starts_of(table, names, "performance")
     offsets = np.array([*starts, len(names)])
     return Sequences(_touches(table, starts), offsets, {NAME: np.array([names[row] for row in starts])})
 
 
-def _table(text: str, name: str, known: tuple[str, ...]) -> Table:
-    """Return a CSV text as a table, whose path is its name in messages."""
+def _table(text: str, path: Path, known: tuple[str, ...]) -> Table:
+    """Return a CSV text as a table, if its columns are those of touches."""
     expected = f"expected the columns {','.join(known)}, of which only time, x and y must be there"
-    reader = csv.reader(
-        io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True, skipinitialspace=True
-    )
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    start = 1
-    try:
-        for row in reader:
-            line, start = start, reader.line_num + 1
-            if any(cell.strip() for cell in row) or len(row) > 1:
-                rows.append([cell.strip() for cell in row])
-                lines.append(line)
-    except csv.Error as error:
-        raise InputError(f"{name}, line {start}: {error}; expected values between commas") from None
-    if not rows:
-        raise InputError(f"{name} is empty; {expected}")
-    header = rows[0]
+    if not text.strip():
+        raise InputError(f"{path} is empty; {expected}")
+    table = parse_table(text, path)
     for what, columns in (
-        ("unknown", [column for column in header if column not in known]),
-        ("repeated", [column for column in header if header.count(column) > 1]),
-        ("missing", [column for column in ("time", "x", "y") if column not in header]),
+        ("unknown", [column for column in table.columns if column not in known]),
+        ("missing", [column for column in ("time", "x", "y") if column not in table.columns]),
     ):
         if columns:
-            listed = ", ".join(map(repr, dict.fromkeys(columns)))
-            raise InputError(f"{name}, line {lines[0]}: {what} {listed[:200]}; {expected}")
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(header):
-            raise InputError(
-                f"{name}, line {line}: the row has {counted(len(row), 'value')}; expected {len(header)}, "
-                f"for {','.join(header)}"
-            )
-    if len(rows) == 1:
-        raise InputError(f"{name} has a header but no touches, an empty call; expected a row for each touch")
-    cells = list(zip(*rows[1:], strict=True))
-    return Table(Path(name), dict(zip(header, map(list, cells), strict=True)), lines[1:])
+            raise InputError(f"{path}: {what} {', '.join(map(repr, columns))[:200]}; {expected}")
+    return table
 
 
 def _touches(table: Table, starts: list[int]) -> np.ndarray:

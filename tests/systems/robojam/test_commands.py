@@ -28,7 +28,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(run, call, tmp_path, swiped
     for text, message in {
         "time,x,y,z,moving\n0,0.1,0.1,38,0\n1,oops,0.1,38,1\n": "line 3",
         "time,x,y,z,moving\n1,0.1,0.1,38,0\n0,0.1,0.1,38,1\n": "line 3.*backwards",
-        "time,x,y,z,moving\n": "no touches",
+        "time,x,y,z,moving\n": "a header line but no rows",
         "time,x,y,z,moving,colour\n0,0.1,0.1,38,0,1\n": "'colour'",
         "time,x,y,z,moving\n" + "".join(f"{t},0.1,0.1,38,1\n" for t in range(1001)): "1001 touches",
     }.items():

@@ -88,8 +88,8 @@ class RoboJam(System):
         if data is None:
             raise InputError("robojam needs performances: name a file or folder, or set MIXTURA_DATA.")
         found = read_touches(data)
-        _, cleaning = clean_touches(found)
-        played = prepared(found)
+        clean, cleaning = clean_touches(found)
+        played = move_inwards(clean, STEP)
         long_enough = played.lengths > 1
         if long_enough.sum() < 3:
             amount = counted(int(long_enough.sum()), "performance")

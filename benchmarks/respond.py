@@ -1,7 +1,7 @@
 """Times the Response API as a client sees it: a real server on one core, real HTTP, real calls.
 
-    python benchmarks/respond.py           # the network of the preset small, untrained
-    python benchmarks/respond.py RUN       # the model of a run folder, or robojam: the shipped one
+    python benchmarks/respond.py           # the shipped model
+    python benchmarks/respond.py RUN       # that of a run folder
 
 The server is a process of its own, held to one core where the system allows it; the clients are threads of
 this process, on the other cores, each with a connection of its own. A call is a performance of five seconds,
@@ -38,21 +38,14 @@ CLIENTS, REQUESTS = (1, 4, 16), 200
 CALLS, ALONE = 20, 50
 
 
-def serve(run: str | None) -> None:
+def serve(run: str) -> None:
     """Time the responder alone, print that as a line of JSON, and serve it until Ctrl-C."""
     import numpy as np
 
     from mixtura import studio
-    from mixtura.systems.robojam import RoboJam, heads
     from mixtura.systems.robojam.commands import responder
-    from mixtura.systems.robojam.responding import Responder
 
-    if run is None:
-        of = RoboJam.presets["small"].network
-        model = heads.network(heads.head(of["head"], of["components"]), of["units"])
-        answers = Responder(model, "untrained")
-    else:
-        answers = responder(Path(run))
+    answers = responder(Path(run))
     tap = np.array([[0.5, 0.5, 0.0, 0.0]])
     calls = list(answers.respond(tap, count=CALLS, seed=0))
     touches, seconds = [], []
@@ -77,17 +70,17 @@ class Server:
     """The server's process.
 
     Args:
-        run: a run folder, or None.
+        run: a run folder, or robojam.
     """
 
-    def __init__(self, run: str | None) -> None:
+    def __init__(self, run: str) -> None:
         before: Callable[[], None] | None = None
         if hasattr(os, "sched_setaffinity"):
             first, *others = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, others or [first])
             before = lambda: os.sched_setaffinity(0, [first])  # noqa: E731
         self.pinned = before is not None
-        command = [sys.executable, __file__, "--serve", *([run] if run else [])]
+        command = [sys.executable, __file__, "--serve", run]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=before
         )
@@ -174,7 +167,7 @@ def load(server: Server, clients: int, calls: list[str]) -> dict[str, float]:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description="Time the Response API over HTTP.")
-    parser.add_argument("run", nargs="?", help="a run folder, or robojam; by default an untrained one")
+    parser.add_argument("run", nargs="?", default="robojam", help="by default the shipped model")
     parser.add_argument("--out", type=Path, default=machine.RESULTS / "respond.json", help="the JSON file")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -32,9 +32,11 @@ def test_the_readmes_python_runs(capsys):
         "moves.md",
         "negative-log-likelihood.md",
         "robojam.md",
-        "sequences.md",
         "signals.md",
-        *(pytest.param(page, marks=pytest.mark.slow) for page in ("regression.md", "training.md")),
+        *(
+            pytest.param(page, marks=pytest.mark.slow)
+            for page in ("regression.md", "sequences.md", "training.md")
+        ),
     ],
 )
 def test_the_python_of_a_page_prints_what_the_page_says(page, capsys, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from mixtura.training import initialize_head
 EVENTS = np.array([[[0.2, 0.9, 0.001, 0.0], [0.3, 0.8, 0.02, 1.0], [0.5, 0.5, 0.5, 0.0]]], "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "count"), [("paper", 5_329_040), ("server", 3_173_923)])
 def test_published_networks_have_the_published_number_of_weights(preset, count):
     settings = RoboJam.presets[preset].network
@@ -23,7 +24,12 @@ def test_the_shipped_size_is_small():
     assert 4 * model.count_params() < 4e6  # bytes of float32
 
 
-@pytest.mark.parametrize("name", HEADS)
+QUICK = ("2021", "touch, change")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in HEADS]
+)
 def test_every_head_has_a_density_of_place_and_time(name):
     chosen = head(name, 3)
     model = network(chosen, (4,))

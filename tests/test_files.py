@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from mixtura.errors import InputError
-from mixtura.files import check_output, is_leftover, remove_leftovers, replacing
+from mixtura.files import check_output, is_leftover, remove_leftovers, replacing, replacing_folder
 
 
 def fail_after(_):
@@ -42,6 +42,25 @@ def test_errors_name_the_path_and_not_the_temporary_one(tmp_path):
     with pytest.raises(OSError, match="too long") as caught, replacing(too_long):
         pass
     assert caught.value.filename == str(too_long)
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "b" / "answers"
+    for text in ("old", "new"):
+        with replacing_folder(path) as temporary:
+            (temporary / f"{text}.txt").write_text(text)
+        assert os.listdir(path) == [f"{text}.txt"]
+    with pytest.raises(OSError, match="full"), replacing_folder(path) as temporary:
+        fail_after((temporary / "half.txt").write_text("half"))
+    assert os.listdir(path) == ["new.txt"]
+    with pytest.raises(OSError, match=r"(?i)is a dir") as caught, replacing_folder(path) as temporary:
+        temporary.write_text("no file")
+    assert caught.value.filename == str(path)
+    assert os.listdir(path.parent) == ["answers"]
+    left = path.parent / ".mixtura-answers-killed" / "new"  # as a kill would leave it
+    left.mkdir(parents=True)
+    remove_leftovers(tmp_path)
+    assert os.listdir(path.parent) == ["answers"]
 
 
 def test_what_exists_is_overwritten_only_on_request(tmp_path):

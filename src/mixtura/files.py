@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())  # or a power failure could leave the new name without what it names
         temporary.replace(path)
     except OSError as error:
-        if is_leftover(Path(str(error.filename))):
+        if _names_a_temporary_path(error):
             raise OSError(error.errno, error.strerror, str(path)) from error  # the path that is known
         raise
     finally:
@@ -36,15 +37,44 @@ def replacing(path: Path) -> Iterator[Path]:
             Path(name).unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it takes the place of `path`, else it is removed.
+
+    A folder that is there is moved away in the moment before, so a kill just then leaves none of the name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f"{_TEMPORARY}{path.name}-", dir=path.parent) as beside:
+            folder = Path(beside) / "new"
+            folder.mkdir()
+            yield folder
+            if path.exists():
+                path.rename(Path(beside) / "former")
+            folder.rename(path)
+    except OSError as error:
+        if _names_a_temporary_path(error):
+            raise OSError(error.errno, error.strerror, str(path)) from error  # the path that is known
+        raise
+
+
+def _names_a_temporary_path(error: OSError) -> bool:
+    place = Path(str(error.filename))
+    return any(map(is_leftover, (place, *place.parents)))
+
+
 def is_leftover(path: Path) -> bool:
-    """Tell whether a path is a temporary one of `replacing`."""
+    """Tell whether a path is a temporary one of `replacing` or `replacing_folder`."""
     return path.name.startswith(_TEMPORARY)
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what writes that were killed have left in a folder and the folders in it."""
-    for path in folder.rglob(f"{_TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+    for path in list(folder.rglob(f"{_TEMPORARY}*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def check_output(path: Path, overwrite: bool) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from mixtura.data.sequences import (
 )
 from mixtura.data.tables import Inputs, Table, counted, parse_table, read_text
 from mixtura.errors import InputError
-from mixtura.files import replacing
+from mixtura.files import replacing, replacing_folder
 
 COLUMNS = ("x", "y", "dt", "moving")
 TAP = 0.1  # seconds: after a longer pause a touch is a new one (Martin & Torresen 2018)
@@ -361,13 +360,7 @@ def _write_folder(path: Path, texts: list[str]) -> None:
     """Write a folder of texts; it is there whole or not at all."""
     if path.exists() and not (path.is_dir() and all(file.suffix == ".csv" for file in path.iterdir())):
         raise InputError(f"{path} exists and is no folder of CSV files; name another output")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as beside:
-        folder = Path(beside) / "new"
-        folder.mkdir()
+    with replacing_folder(path) as folder:
         for number, text in enumerate(texts, start=1):
             file = folder / f"{number:0{len(str(len(texts)))}}.csv"
             file.write_text(text, encoding="utf-8", newline="")
-        if path.exists():
-            path.rename(Path(beside) / "former")
-        folder.rename(path)

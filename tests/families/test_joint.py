@@ -215,6 +215,16 @@ def test_parts_of_a_mixture_of_joints_are_mixtures(touch):
         np.testing.assert_allclose(p.log_prob(TOUCHED[:, where]), expected, rtol=1e-12)
 
 
+def test_parts_of_a_mixture_of_joints_in_other_units_are_in_theirs():
+    inner = mx.Mixture(mx.Joint(place=mx.Normal(2), dt=mx.LogNormal(1)), 3)
+    p = mx.Affine(inner, [1.0, 2.0, 3.0], [4.0, 5.0, 6.0])(np.random.default_rng(0).normal(size=(4, 21)))
+    assert p["dt"].family == mx.Affine(mx.Mixture(mx.LogNormal(1), 3), 3.0, 6.0)
+    y = Y[:, :3] + [0.0, 0.0, 3.0]
+    for name, where in (("place", [0, 1]), ("dt", [2])):
+        expected = p.marginal(where).log_prob(y[:, where])
+        np.testing.assert_allclose(p[name].log_prob(y[:, where]), expected, rtol=1e-12)
+
+
 def test_marginals_are_of_the_parts_that_are_kept(touch):
     params, weights, parts = touch
     expected = np.log((weights * np.exp(parts["place"] + parts["dt"])).sum(axis=1))

@@ -197,8 +197,11 @@ class Affine(Family):
 
     def _part(self, name: str, params: np.ndarray) -> tuple[Family, np.ndarray]:
         part, own = self.family._part(name, params)
-        events = self.family.split(np.arange(self.event_size))[name].astype(int)
-        return Affine(part, *([units[d] for d in events] for units in (self.shift, self.scale))), own
+        events = self._events_of(name)
+        return Affine(part, self.shift[events], self.scale[events]), own
+
+    def _events_of(self, name: str) -> slice:
+        return self.family._events_of(name)
 
     def weights(self, params: Array) -> Array:
         """Return a mixture's weights, `(*batch, num_components)`."""

@@ -442,6 +442,10 @@ class Family:
                 f"{self._one_dimension}"
             )
 
+    def _events_of(self, name: str) -> slice:
+        """Return the place of a Joint's part in the event; see `_part`."""
+        raise self._cannot("parts", "a Joint")
+
     def _part(self, name: str, params: np.ndarray) -> tuple[Family, np.ndarray]:
         """Return one part's family and parameters."""
         raise TypeError(f"{self!r} has no parts; p[{name!r}] is for a Joint")

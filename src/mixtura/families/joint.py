@@ -144,6 +144,10 @@ class Joint(Family):
         [place] = [place for other, _, place, _ in self._slices() if other == name]
         return family, params[..., place]
 
+    def _events_of(self, name: str) -> slice:
+        [place] = [events for other, _, _, events in self._slices() if other == name]
+        return place
+
     def _standardised(self, xp: Any, y: Any) -> Any:
         parts = [family._standardised(xp, y[..., events]) for _, family, _, events in self._slices()]
         return xp.concatenate(parts, axis=-1)

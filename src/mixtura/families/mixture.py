@@ -140,6 +140,9 @@ class Mixture(Family):
         part, own = self.family._part(name, components)
         return Mixture(part, self.num_components), table_of(logits, own)
 
+    def _events_of(self, name: str) -> slice:
+        return self.family._events_of(name)
+
     def _standardised(self, xp: Any, y: Any) -> Any:
         return self.family._standardised(xp, y)
 

@@ -5,7 +5,7 @@ from keras import ops
 
 import mixtura as mx
 from mixtura.systems.demo.data import inverse_sine
-from mixtura.training.initialisation import initialize_head
+from mixtura.training.initialisation import begin_at, initialize_head
 
 RNG = np.random.default_rng(0)
 
@@ -145,3 +145,14 @@ def test_a_head_without_a_bias_is_said():
     head.build((None, 1))
     with pytest.raises(ValueError, match="'head' has no bias"):
         initialize_head(head, [0.0])
+
+
+def test_a_head_begins_at_given_parameters():
+    model = keras.Sequential([keras.Input((2,)), mx.MDN(mx.Mixture(mx.Normal(1), 2))])
+    params = np.arange(6.0) / 4
+    begin_at(model, params, shrink=0.0)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(np.ones((1, 2))))[0], params, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"params must be \(6,\); received \(5,\)"):
+        begin_at(model, params[:5])
+    with pytest.raises(ValueError, match="shrink must be 0 or more"):
+        begin_at(model, params, shrink=-1.0)

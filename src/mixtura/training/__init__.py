@@ -4,7 +4,7 @@ from mixtura.training.clipping import ClipGradient
 from mixtura.training.components import ComponentUsage, ComponentWarning
 from mixtura.training.fitting import fit
 from mixtura.training.graves import graves_rmsprop
-from mixtura.training.initialisation import initialize_head
+from mixtura.training.initialisation import begin_at, initialize_head
 from mixtura.training.members import KeepBestMembers
 from mixtura.training.noise import DataNoise
 from mixtura.training.predicting import predict
@@ -27,6 +27,7 @@ __all__ = [
     "Run",
     "Stateful",
     "TensorBoard",
+    "begin_at",
     "fit",
     "graves_rmsprop",
     "initialize_head",

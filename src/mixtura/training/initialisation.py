@@ -58,6 +58,41 @@ def initialize_head(
         >>> head.family(model(np.zeros((1, 1)))).mean()  # mean 5, scale 2
         array([[5.]])
     """
+    layer = _ready(model_or_layer, shrink)
+    family = layer.family if family is None else a_family("family", family)
+    if family.params_size != layer.family.params_size:
+        raise ValueError(
+            f"{family!r} has {family.params_size} parameters, the layer {layer.name!r} outputs "
+            f"{layer.family.params_size}"
+        )
+    _begin(layer, family.fit(_events(as_array(y), mask), seed), shrink)
+
+
+def begin_at(model_or_layer: Any, params: Any, shrink: float = 0.1) -> None:
+    """Start an `MDN` head at given parameters, whatever the input: what `initialize_head` does with a fit's.
+
+    Args:
+        model_or_layer: as there.
+        params: raw activations, `(params_size,)`.
+        shrink: as there.
+
+    Raises:
+        TypeError: if there is no layer or model.
+        ValueError: as `initialize_head` for the layer and `shrink`, and for parameters of another shape.
+    """
+    layer, params = _ready(model_or_layer, shrink), as_array(params)
+    if params.shape != (layer.family.params_size,):
+        raise ValueError(f"params must be ({layer.family.params_size},); received {params.shape}")
+    _begin(layer, params, shrink)
+
+
+def _begin(layer: MDN, bias: np.ndarray, shrink: float) -> None:
+    layer.dense.bias.assign(ops.convert_to_tensor(bias, dtype=layer.dense.bias.dtype))
+    layer.dense.kernel.assign(layer.dense.kernel * shrink)
+
+
+def _ready(model_or_layer: Any, shrink: float) -> MDN:
+    """Return the head, or raise what is wrong with it or with `shrink`."""
     layer = _head(model_or_layer)
     if not layer.dense.built:
         raise ValueError(
@@ -67,15 +102,7 @@ def initialize_head(
         raise ValueError(f"the layer {layer.name!r} has no bias, which is what a start from the data sets")
     if finite("shrink", shrink) < 0:
         raise ValueError(f"shrink must be 0 or more; received {shrink!r}")
-    family = layer.family if family is None else a_family("family", family)
-    if family.params_size != layer.family.params_size:
-        raise ValueError(
-            f"{family!r} has {family.params_size} parameters, the layer {layer.name!r} outputs "
-            f"{layer.family.params_size}"
-        )
-    bias = family.fit(_events(as_array(y), mask), seed)
-    layer.dense.bias.assign(ops.convert_to_tensor(bias, dtype=layer.dense.bias.dtype))
-    layer.dense.kernel.assign(layer.dense.kernel * shrink)
+    return layer
 
 
 def _head(model_or_layer: Any) -> MDN:

@@ -34,10 +34,9 @@ os.environ |= {
 }
 
 import keras
-import numpy as np
 
 from mixtura.systems.robojam.heads import HEADS
-from mixtura.systems.robojam.system import CAP, STEP, RoboJam
+from mixtura.systems.robojam.system import STEP, RoboJam, of_steps
 from mixtura.systems.system import Preset
 
 COLUMNS = ("nll", "place", "dt", "capped", "median", "worst", "moving", "as published")
@@ -56,7 +55,7 @@ def measure(data: Path, name: str, seed: int, epochs: int) -> dict[str, Any]:
     seconds = time.process_time() - began
     assert corpus.test is not None
     scores = system.score(model, corpus.test, STEP)
-    surprise, steps = np.concatenate(scores.surprise), scores.counts.sum()
+    rest, steps = of_steps(scores), scores.counts.sum()
     return {
         "head": name,
         "seed": seed,
@@ -67,11 +66,11 @@ def measure(data: Path, name: str, seed: int, epochs: int) -> dict[str, Any]:
         "standard_error": scores.standard_error,
         "place": float(scores.parts["place"].sum() / steps),
         "dt": float(scores.parts["dt"].sum() / steps),
-        "capped": float(np.minimum(surprise, CAP).mean()),
-        "median": float(np.median(surprise)),
-        "worst": float(surprise.max()),
+        "capped": rest["nll_capped"],
+        "median": rest["nll_median"],
+        "worst": rest["nll_worst"],
         "moving": None if model.family.continuous.all() else system.moving(model, corpus.test, scores),
-        "as published": float(scores.raw_nll.sum() / steps + 3 * np.log(10)),
+        "as published": rest["nll_in_tenths_as_recorded"],
         **machine.describe(("mixtura", "jax", "keras", "numpy")),
     }
 

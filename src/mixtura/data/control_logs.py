@@ -111,6 +111,11 @@ def write_logs(
             file.write(f"{','.join([moment, source, *map(repr, values.tolist())])}\n")
 
 
+def columns_of(size: int) -> list[str]:
+    """Return the names of an event's dimensions: `x1` and so on, and `dt`."""
+    return [*(f"x{number}" for number in range(1, size)), "dt"]
+
+
 def _read_log(path: Path, source: Source) -> np.ndarray:
     """Return the events `(n, dimensions)` of a log, dt first."""
     try:
@@ -192,7 +197,6 @@ def _sessions(path: Path, sessions: Mapping[str, np.ndarray]) -> Sequences:
 
 def _dt_last(path: Path, found: Sequences) -> Sequences:
     """Return sessions with dt last, wherever `columns` says it is; without it, dt is first."""
-    # With as many sequences as columns, `read_sequences` takes their names for a field.
     columns = found.facts.get("columns", np.array(["dt"])).astype(str).ravel().tolist()
     if columns.count("dt") != 1 or columns.index("dt") >= found.event_size or found.event_size < 2:
         named = "" if columns == ["dt"] else f" called {', '.join(columns)}"
@@ -206,5 +210,5 @@ def _dt_last(path: Path, found: Sequences) -> Sequences:
 
 def _called(found: Sequences, data: np.ndarray) -> Sequences:
     """Return sessions with other data, and the names of the columns."""
-    columns = [*(f"x{number}" for number in range(1, found.event_size)), "dt"]
-    return Sequences(data, found.offsets, found.fields, {**found.facts, "columns": np.array(columns)})
+    columns = np.array(columns_of(found.event_size))
+    return Sequences(data, found.offsets, found.fields, {**found.facts, "columns": columns})

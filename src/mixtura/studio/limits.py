@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from mixtura.systems.robojam.responding import LONGEST_CALL
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -21,7 +23,7 @@ class Limits:
     """
 
     body: int = 2**20
-    events: int = 1000
+    events: int = LONGEST_CALL
     count: int = 16
     duration: float = 30.0
     waiting: int = 32

@@ -18,7 +18,7 @@ from mixtura.systems.system import System
 
 def names() -> list[str]:
     """Return the names of Mixtura's systems of sequences."""
-    return [name for name in _folders() if _systems(importlib.import_module(f"mixtura.systems.{name}"))]
+    return [name for name in _folders() if _systems_of(name)]
 
 
 def find(name: str, run: Path | None = None) -> System:
@@ -34,7 +34,7 @@ def find(name: str, run: Path | None = None) -> System:
     """
     if name.endswith(".py"):
         return _from_file(Path(name))
-    if name in _folders() and (found := _systems(importlib.import_module(f"mixtura.systems.{name}"))):
+    if found := _systems_of(name):
         return found[0]()
     if run is not None:
         raise InputError(
@@ -50,9 +50,9 @@ def shipped(run: Path) -> Path:
         InputError: if there is no such system, or it ships no model.
     """
     name = str(run)
-    if name not in names():
+    if not _systems_of(name):
         raise InputError(f"{run} is not a folder; expected one that `mixtura train` left.")
-    folder = Path(importlib.import_module(f"mixtura.systems.{name}").__path__[0]) / "shipped"
+    folder = Path(sys.modules[f"mixtura.systems.{name}"].__path__[0]) / "shipped"
     if not folder.is_dir():
         raise InputError(f"{name} ships no model; train one with `mixtura train {name}`.")
     return folder
@@ -60,6 +60,11 @@ def shipped(run: Path) -> Path:
 
 def _folders() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(systems.__path__) if module.ispkg)
+
+
+def _systems_of(name: str) -> list[Any]:
+    """Return the systems that the folder of a name offers: none if there is no such folder."""
+    return _systems(importlib.import_module(f"mixtura.systems.{name}")) if name in _folders() else []
 
 
 def _systems(module: ModuleType) -> list[Any]:

@@ -209,8 +209,7 @@ def adopt(
         InputError: for a mistake in the input, with nothing written.
     """
     check_output(out, overwrite)
-    columns: Any = "impsy" if system.name == "impsy" else "robojam"
-    model = import_mdn_rnn(file, scale=scale, columns=columns)
+    model = import_mdn_rnn(file, scale=scale, columns=system.order)
     facts, step = system.adopt(model.family.event_size)
     config = {
         "system": system.name,

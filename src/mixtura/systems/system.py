@@ -17,6 +17,7 @@ from mixtura.evaluation.sequences import SequenceScores, score_sequences
 from mixtura.generation import Generated
 from mixtura.losses import NegativeLogLikelihood
 from mixtura.models import SequenceModel
+from mixtura.models.imports import Columns
 from mixtura.training import EpochProgress, Ragged, Run, Stateful, fit, progress_bar
 
 
@@ -108,6 +109,34 @@ def split_in_tenths(sequences: Sequences, seed: int, data: Path) -> tuple[Sequen
     return sequences.split((1 - 2 * tenth, tenth, tenth), seed=seed)
 
 
+def score_after_first(
+    model: SequenceModel,
+    sequences: Sequences,
+    step: Sequence[float] | None,
+    first: str,
+    dims: Sequence[int] | None = None,
+) -> SequenceScores:
+    """Return the scores of events whose last dimension is dt, the first event of each sequence being given.
+
+    Of the parts, dt is scored given the dimensions before it, so that heads with and without a shared choice
+    of component compare.
+
+    Args:
+        model: to score.
+        sequences: of its events.
+        step: the recording step of each dimension.
+        first: what the dimensions before dt are called together.
+        dims: the dimensions that are scored, dt last; by default all.
+    """
+    weights = [np.arange(len(one)) > 0 for one in sequences]
+    scores = score_sequences(model, sequences, step, weights=weights, dims=dims)
+    if set(scores.parts) == {first, "dt"}:
+        return scores
+    before = (range(sequences.event_size) if dims is None else dims)[:-1]
+    nll = score_sequences(model, sequences, step, weights=weights, dims=before).nll
+    return replace(scores, parts={first: nll, "dt": scores.nll - nll})
+
+
 class System:
     """A system: a folder that has one of these, and nothing elsewhere.
 
@@ -118,6 +147,7 @@ class System:
     name: ClassVar[str]
     about: ClassVar[str]
     presets: ClassVar[Mapping[str, Preset]]
+    order: ClassVar[Columns | None] = None  # of the events in models of other packages, if it takes any
     data_name: ClassVar[str | None] = None  # of its own data, below the folder that `MIXTURA_DATA` names
 
     # ------------------------------------------------------------------ data

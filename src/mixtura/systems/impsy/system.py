@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from keras import ops
 
-from mixtura.data.control_logs import write_logs
+from mixtura.data.control_logs import columns_of, write_logs
 from mixtura.data.sequences import Sequences, require
 from mixtura.errors import InputError
-from mixtura.evaluation.sequences import SequenceScores, score_sequences
+from mixtura.evaluation.sequences import SequenceScores
 from mixtura.models import MDNRNN, LinearMDNRNN, SequenceModel
 from mixtura.systems.impsy import pictures
 from mixtura.systems.impsy.baselines import fit_repeats
 from mixtura.systems.impsy.data import moves, read_sessions, snapped, time_step, value_step
 from mixtura.systems.impsy.heads import head, start, units_of
 from mixtura.systems.impsy.statistics import statistics
-from mixtura.systems.system import Corpus, Outcome, Preset, System, split_in_tenths
-from mixtura.training import Ragged
+from mixtura.systems.system import (
+    Corpus,
+    Outcome,
+    Preset,
+    System,
+    score_after_first,
+    split_in_tenths,
+)
+from mixtura.training import Ragged, begin_at
 
 SHAPE = ("components", "dt_components", "slab")  # what a preset may say of the head
 FITTED = 50_000  # events that a head begins with at most
@@ -40,6 +46,7 @@ class Impsy(System):
 
     name = "impsy"
     about = "the controls of an instrument: which moves next, where to, and when"
+    order = "impsy"
     data_name = "touch/impsy_9d.npz"
     presets: ClassVar[Mapping[str, Preset]] = {
         # IMPSY's size "s" as it is trained there, but for the validation sessions, which are whole ones.
@@ -142,18 +149,15 @@ class Impsy(System):
         if name != "normal":
             moved, dt, _ = moves(corpus.training)
             some = np.random.default_rng(seed).permutation(len(dt))[:FITTED]
-            dense = model.head.dense
-            dense.bias.assign(ops.convert_to_tensor(start(family, moved[some], dt[some]), dense.bias.dtype))
-            dense.kernel.assign(dense.kernel * 0.1)
+            begin_at(model, start(family, moved[some], dt[some]))
         return model
 
     def adopt(self, size: int) -> tuple[Mapping[str, Any], Sequence[float]]:
         """Return what is known of an IMPSY model's controls: MIDI's, times in microseconds."""
         if size < 2:
             raise InputError(f"The model's events have {size} dimension; expected controls and dt.")
-        columns = [*(f"x{number}" for number in range(1, size)), "dt"]
         step = 1 / 127
-        return {"columns": columns, "step": step, "length": 200}, [step] * (size - 1) + [1e-6]
+        return {"columns": columns_of(size), "step": step, "length": 200}, [step] * (size - 1) + [1e-6]
 
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
         """Return rows whose targets, not inputs, have noise of one recording step."""
@@ -171,20 +175,9 @@ class Impsy(System):
     def score(
         self, model: SequenceModel, sequences: Sequences, step: Sequence[float] | None
     ) -> SequenceScores:
-        """Return the scores, the first event of a session being given.
-
-        Of the parts, `dt` is scored given the values, so that heads with and without a shared choice of
-        component compare.
-        """
+        """Return the scores, the first event of a session being given; see `score_after_first`."""
         require(sequences, steps=2)
-        weights = [np.arange(len(one)) > 0 for one in sequences]
-        scores = score_sequences(model, sequences, step, weights=weights)
-        if set(scores.parts) == {"values", "dt"}:
-            return scores
-        own = None if step is None else list(step)
-        dims = range(sequences.event_size - 1)
-        values = score_sequences(model, sequences, own, weights=weights, dims=dims).nll
-        return replace(scores, parts={"values": values, "dt": scores.nll - values})
+        return score_after_first(model, sequences, step, "values")
 
     def report(self, outcome: Outcome) -> dict[str, Any]:
         """Compare with repeating the last values, and generated sessions with recorded ones."""

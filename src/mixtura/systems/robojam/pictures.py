@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from mixtura.drawing import COLOURS, save_figure
+from mixtura.systems.robojam.responding import DURATION
 from mixtura.systems.robojam.statistics import starts_of
 
 CALL, ANSWER = "blue", "orange"
 GROUND, EDGE = "#F6F5F2", "#D5D3CD"
 STROKE = 0.03  # the width of a stroke, in widths of the touch area: 10 points of a telephone's 330
 PALEST, FAINT = 0.45, 0.2  # how much of its colour a stroke has at the beginning, and behind others
-DURATION = 5.0  # seconds that a time line shows
 MOST = 16  # answers on a sheet
 # Inches: a touch area, its time line, the space for a label above it and between columns, a title, the edge.
 SIDE, LINE, LABEL, GAP, TITLE, MARGIN = 1.7, 0.22, 0.34, 0.24, 0.22, 0.22

@@ -27,7 +27,14 @@ from mixtura.systems.robojam.responding import (
     within,
 )
 from mixtura.systems.robojam.statistics import two_sample
-from mixtura.systems.system import Corpus, Outcome, Preset, System, split_in_tenths
+from mixtura.systems.system import (
+    Corpus,
+    Outcome,
+    Preset,
+    System,
+    score_after_first,
+    split_in_tenths,
+)
 from mixtura.training import Ragged, initialize_head
 
 SCORED = (0, 1, 2)  # x, y and dt: what all heads have
@@ -44,6 +51,7 @@ class RoboJam(System):
 
     name = "robojam"
     about = "touch performances of five seconds: invented, and answered"
+    order = "robojam"
     data_name = "touch/tiny_performances.npz"
     presets: ClassVar[Mapping[str, Preset]] = {
         # The paper's: three layers, 256 steps, Adam at 1e-4.
@@ -155,35 +163,26 @@ class RoboJam(System):
     ) -> SequenceScores:
         """Return the scores of (x, y, dt), the first touch of a performance being given.
 
-        Of the parts, `dt` is scored given the place, so that heads with and without a shared choice of
-        component compare. `moving`, which some heads lack, is none of them.
+        See `score_after_first`. `moving`, which some heads lack, is not scored.
 
         Raises:
             InputError: if no performance has a second touch; and as `score_sequences`.
         """
         seen = _seen(model, sequences)
-        weights = [np.arange(len(one)) > 0 for one in seen]
-        if not any(map(np.any, weights)):
+        if not (seen.lengths > 1).any():
             raise InputError("There is no touch to score: the first of a performance is given.")
         step = (STEP if step is None else step)[: seen.event_size]
-        scores = score_sequences(model, seen, step, weights=weights, dims=SCORED)
-        place = score_sequences(model, seen, step, weights=weights, dims=SCORED[:2]).nll
-        return replace(scores, parts={"place": place, "dt": scores.nll - place})
+        return score_after_first(model, seen, step, "place", SCORED)
 
     def report(self, outcome: Outcome) -> dict[str, Any]:
         """Compare performances and answers with real ones, and draw them."""
         model, corpus, figures, seed = outcome.model, outcome.corpus, outcome.figures, outcome.seed
         test = corpus.test
         assert test is not None  # this system's corpus has one
-        surprise = np.concatenate(outcome.scores.surprise)
-        raw = float(outcome.scores.raw_nll.sum() / outcome.scores.counts.sum())
         numbers: dict[str, Any] = {
             "cleaning": corpus.facts["cleaning"],
             "performances": corpus.facts["performances"],
-            "nll_capped": float(np.minimum(surprise, CAP).mean()),
-            "nll_median": float(np.median(surprise)),
-            "nll_worst": float(surprise.max()),
-            "nll_in_tenths_as_recorded": raw + 3 * np.log(10),  # the unit and way of the published losses
+            **of_steps(outcome.scores),
         }
         if not model.family.continuous.all():
             numbers["nll_moving"] = self.moving(model, test, outcome.scores)
@@ -206,6 +205,22 @@ class RoboJam(System):
         weights = [np.arange(len(one)) > 0 for one in test]
         total = score_sequences(model, test, STEP, weights=weights).nll.sum()
         return float((total - scores.nll.sum()) / scores.counts.sum())
+
+
+def of_steps(scores: SequenceScores) -> dict[str, float]:
+    """Return what a mean of unbounded scores hides, and one in the unit and way of the published losses.
+
+    These are the mean with each step capped, the median, the worst step, and the mean of values times ten,
+    undithered.
+    """
+    surprise = np.concatenate(scores.surprise)
+    raw = scores.raw_nll.sum() / scores.counts.sum()
+    return {
+        "nll_capped": float(np.minimum(surprise, CAP).mean()),
+        "nll_median": float(np.median(surprise)),
+        "nll_worst": float(surprise.max()),
+        "nll_in_tenths_as_recorded": float(raw + 3 * np.log(10)),
+    }
 
 
 def mirrored(touches: Sequences) -> Sequences:

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from mixtura.compiling import compiled
-from mixtura.layers import GRUCell, LSTMCell, RecurrentStack
+from mixtura.layers import GRUCell, HyperLSTMCell, LSTMCell, RecurrentStack
 
 RNG = np.random.default_rng(0)
 FEATURES, BATCH, TIME = 3, 2, 3
@@ -15,6 +15,7 @@ KINDS = {
     "lstm": {"layer_norm": True},
     "lstm_skips": {"peephole": True, "skips": True},
     "gru_skips": {"cell": "gru", "skips": True},
+    "hyper": {"cell": "hyper", "layer_norm": True, "hyper_units": 3, "embedding_size": 2},
 }
 
 
@@ -72,6 +73,10 @@ def test_sizes():
     assert stack_of(cell="gru").state_size == [4, 3]
     assert (stack_of().output_size, stack_of(skips=True).output_size) == (3, 7)
     assert [type(cell) for cell in stack_of(cell="gru").cells] == [GRUCell] * 2
+    hyper = stack_of(cell="hyper", layer_norm=True, hyper_units=5, embedding_size=2)
+    assert hyper.state_size == [4, 4, 5, 5, 3, 3, 5, 5]
+    assert [type(cell) for cell in hyper.cells] == [HyperLSTMCell] * 2
+    assert [(cell.layer_norm, cell.embedding_size) for cell in hyper.cells] == [(True, 2)] * 2
     assert [cell.peephole for cell in stack_of(peephole=True).cells] == [True] * 2
     lower, upper = stack_of(skips=True).cells
     assert isinstance(upper, LSTMCell)
@@ -128,10 +133,19 @@ def test_without_dropout_inputs_pass_unchanged():
 
 def test_every_argument_survives():
     settings = {"peephole": True, "layer_norm": True, "skips": True, "recurrent_dropout": 0.1, "seed": 5}
-    for stack in (RecurrentStack((4, 3), name="mine", **settings), RecurrentStack([2], "gru")):
+    hyper = RecurrentStack([2], "hyper", hyper_units=3, embedding_size=2)
+    for stack in (RecurrentStack((4, 3), name="mine", **settings), RecurrentStack([2], "gru"), hyper):
         restored = RecurrentStack.from_config(json.loads(json.dumps(stack.get_config())))
         assert restored.get_config() == stack.get_config()
         assert (restored.name, restored.units) == (stack.name, stack.units)
+
+
+def test_what_was_saved_before_there_were_hyper_layers_loads():
+    config = RecurrentStack((4, 3), "gru").get_config()
+    for name in ("hyper_units", "embedding_size"):
+        del config[name]
+    restored = RecurrentStack.from_config(config)
+    assert [type(cell) for cell in restored.cells] == [GRUCell] * 2
 
 
 @pytest.mark.parametrize(
@@ -139,12 +153,14 @@ def test_every_argument_survives():
     [
         ({"units": ()}, "units must name at least one layer's size; received none"),
         ({"units": (4, 0)}, "units must be a positive integer; received 0"),
-        ({"cell": "rnn"}, "cell must be one of 'lstm', 'gru'; received 'rnn'"),
+        ({"cell": "rnn"}, "cell must be one of 'lstm', 'gru', 'hyper'; received 'rnn'"),
         (
             {"cell": "gru", "peephole": True},
             "peephole and layer_norm are for LSTM cells; received cell='gru'",
         ),
         ({"cell": "gru", "layer_norm": True}, "peephole and layer_norm are for LSTM cells"),
+        ({"hyper_units": 0}, "hyper_units must be a positive integer; received 0"),
+        ({"embedding_size": 1.5}, "embedding_size must be a positive integer; received 1.5"),
         ({"recurrent_dropout": 1}, "recurrent_dropout must be 0 or more and less than 1; received 1"),
         ({"recurrent_dropout": -0.1}, "recurrent_dropout must be 0 or more and less than 1; received -0.1"),
         ({"recurrent_dropout": "a"}, "recurrent_dropout must be a finite number; received 'a'"),

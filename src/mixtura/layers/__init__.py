@@ -2,6 +2,7 @@
 
 from mixtura.layers.cells import GRUCell, LSTMCell
 from mixtura.layers.ensemble import EnsembleDense, EnsembleMDN
+from mixtura.layers.hyper import HyperLSTMCell
 from mixtura.layers.mdn import MDN
 from mixtura.layers.piecewise import PiecewiseLinear
 from mixtura.layers.recurrent import RecurrentStack
@@ -11,6 +12,7 @@ __all__ = [
     "EnsembleDense",
     "EnsembleMDN",
     "GRUCell",
+    "HyperLSTMCell",
     "LSTMCell",
     "PiecewiseLinear",
     "RecurrentStack",

@@ -105,6 +105,10 @@ class LSTMCell(_Cell):
         """
         h, c = states
         sums = ops.matmul(inputs, self.kernel) + ops.matmul(h, self.recurrent_kernel)
+        return self._gated(sums, c, keep)
+
+    def _gated(self, sums: Any, c: Any, keep: Any) -> tuple[Any, list[Any]]:
+        """Return h' and [h', c'] from what enters the gates, without its bias, and c."""
         if self.layer_norm:
             sums = self._normalised(sums, 4) * self.gain
         i, f, g, o = ops.split(sums + self.bias, 4, axis=-1)

@@ -10,8 +10,15 @@ from keras import ops
 
 from mixtura.families.checks import one_of, positive_int
 from mixtura.layers.cells import GRUCell, LSTMCell, dropout_rate
+from mixtura.layers.hyper import HyperLSTMCell
 
-CellType = Literal["lstm", "gru"]
+CellType = Literal["lstm", "gru", "hyper"]
+# Each cell's class, and which arguments of the stack it takes beside its size.
+CELLS: dict[str, tuple[type[keras.layers.Layer], tuple[str, ...]]] = {
+    "lstm": (LSTMCell, ("peephole", "layer_norm")),
+    "gru": (GRUCell, ()),
+    "hyper": (HyperLSTMCell, ("peephole", "layer_norm", "hyper_units", "embedding_size")),
+}
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -28,18 +35,20 @@ class RecurrentStack(keras.layers.Layer):
 
     Args:
         units: the size of each layer's state, from the bottom up.
-        cell: "lstm" or "gru".
+        cell: "lstm", "gru" or "hyper", an LSTM whose weights a smaller one changes (`HyperLSTMCell`).
         peephole: whether an LSTM's gates see its cell state.
         layer_norm: whether an LSTM's sums are normalised.
         skips: whether there are skip connections.
         recurrent_dropout: the share p of candidates left out in training.
         seed: of the masks.
+        hyper_units: the size of the smaller LSTM's state in each "hyper" layer.
+        embedding_size: the size of that LSTM's embeddings.
         **kwargs: the arguments of every Keras layer.
 
     Input shape: `(batch, features)`. Output shape: `(batch, output_size)`.
 
     Raises:
-        ValueError: if `units` is empty or holds what is no positive integer; for an unknown `cell`, for
+        ValueError: if `units` is empty or a size is no positive integer; for an unknown `cell`, for
             `peephole` or `layer_norm` with "gru", or a rate of dropout outside [0, 1).
     """
 
@@ -52,6 +61,8 @@ class RecurrentStack(keras.layers.Layer):
         skips: bool = False,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
+        hyper_units: int = 256,
+        embedding_size: int = 32,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -64,18 +75,22 @@ class RecurrentStack(keras.layers.Layer):
         self.peephole, self.layer_norm, self.skips = bool(peephole), bool(layer_norm), bool(skips)
         self.recurrent_dropout = dropout_rate("recurrent_dropout", recurrent_dropout)
         self.seed = seed
-        policy = self.dtype_policy
+        self.hyper_units = positive_int("hyper_units", hyper_units)
+        self.embedding_size = positive_int("embedding_size", embedding_size)
+        kind, names = CELLS[self.cell]
+        settings = {name: getattr(self, name) for name in names}
         self.cells: list[Any] = [
-            GRUCell(size, dtype=policy, name=f"layer_{number}")
-            if cell == "gru"
-            else LSTMCell(size, peephole, layer_norm, dtype=policy, name=f"layer_{number}")
+            kind(size, **settings, dtype=self.dtype_policy, name=f"layer_{number}")
             for number, size in enumerate(self.units, 1)
         ]
         self._masks = keras.random.SeedGenerator(seed) if self.recurrent_dropout else None
 
     @property
     def state_size(self) -> list[int]:
-        """The size of every state: h and c of each LSTM, h of each GRU, from the bottom up."""
+        """The size of every state: h and c of each LSTM, h of each GRU, from the bottom up.
+
+        A "hyper" layer has h and c, then the smaller LSTM's.
+        """
         return [size for cell in self.cells for size in cell.state_size]
 
     @property
@@ -134,5 +149,6 @@ class RecurrentStack(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         names = ("cell", "peephole", "layer_norm", "skips", "recurrent_dropout", "seed")
+        names += ("hyper_units", "embedding_size")
         own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), "units": list(self.units), **own}

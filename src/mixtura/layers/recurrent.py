@@ -148,7 +148,7 @@ class RecurrentStack(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        names = ("cell", "peephole", "layer_norm", "skips", "recurrent_dropout", "seed")
-        names += ("hyper_units", "embedding_size")
+        switches = ("cell", "peephole", "layer_norm", "skips", "recurrent_dropout", "seed")
+        names = (*switches, "hyper_units", "embedding_size")
         own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), "units": list(self.units), **own}

@@ -9,7 +9,7 @@ one for each stroke; a line of one point is a dot.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -141,30 +141,36 @@ def from_kanji(events: np.ndarray) -> np.ndarray:
     return from_stroke5(np.asarray(events)[:, np.argsort(_KANJI)])
 
 
-def simplified(lines: Iterable[np.ndarray], epsilon: float = 2.0) -> Lines:
+def simplified(
+    lines: Iterable[np.ndarray], epsilon: float = 2.0, distance: Literal["segment", "line"] = "segment"
+) -> Lines:
     """Return lines with fewer points, by Ramer's, Douglas' and Peucker's algorithm.
 
-    Between two points that stay, the point farthest from the segment between them stays too, if it is farther
-    than epsilon; and so on in both parts. It is the distance to the segment, not to the line through it: a
-    stroke that goes forth and back keeps where it turns.
+    Of the points between two that stay, the farthest from the segment that joins them stays too, if it is
+    farther than epsilon; and so on in both parts.
 
     Args:
         lines: arrays `(m, 2)`; the ends of each stay.
-        epsilon: the distance that a point left out may have from the new line.
+        epsilon: how far a point that is left out may be.
+        distance: to the segment, so that a stroke that goes forth and back keeps where it turns; or to the
+            whole line through both points, which Quick, Draw! takes and which may lose that. Where the two
+            points are one, it is the distance to it.
 
     Raises:
-        ValueError: if epsilon is negative.
+        ValueError: if epsilon is negative, or there is no such distance.
     """
     if not epsilon >= 0:
         raise ValueError(f"epsilon must not be negative; received {epsilon}")
+    if distance not in ("segment", "line"):
+        raise ValueError(f"distance must be 'segment' or 'line'; received {distance!r}")
     lines = [np.asarray(line, dtype=np.float64) for line in lines]
     if not lines:
         return []
-    places = np.concatenate(lines)
-    x, y = places.T
-    stops = np.cumsum([len(line) for line in lines])
-    first, last = stops - [len(line) for line in lines], stops - 1
-    kept = np.zeros(len(places), dtype=bool)
+    x, y = np.concatenate(lines).T
+    lengths = np.array([len(line) for line in lines])
+    stops = np.cumsum(lengths)
+    first, last = (stops - lengths)[lengths > 0], (stops - 1)[lengths > 0]
+    kept = np.zeros(len(x), dtype=bool)
     kept[first], kept[last] = True, True
     while True:
         # All segments of all lines that have points between their ends, at once.
@@ -176,29 +182,31 @@ def simplified(lines: Iterable[np.ndarray], epsilon: float = 2.0) -> Lines:
         starts = np.cumsum(counts) - counts
         segment = np.repeat(np.arange(len(first)), counts)
         point = np.arange(len(segment)) + np.repeat(first + 1 - starts, counts)
-        distance = _squared_distance(x, y, point, first, last, segment)
-        largest = np.maximum.reduceat(distance, starts)
-        at = np.flatnonzero(distance == largest[segment])
+        far = _distance(x, y, point, first[segment], last[segment], distance)
+        farthest = np.maximum.reduceat(far, starts)
+        at = np.flatnonzero(far == farthest[segment])
         middle = np.empty(len(first), dtype=np.int64)
         middle[segment[at[::-1]]] = point[at[::-1]]  # the first of several that are as far
-        split = largest > epsilon**2
+        split = farthest > epsilon
         first, middle, last = first[split], middle[split], last[split]
         kept[middle] = True
         first, last = np.concatenate([first, middle]), np.concatenate([middle, last])
     return [line[stay] for line, stay in zip(lines, np.split(kept, stops[:-1]), strict=True)]
 
 
-def _squared_distance(
-    x: np.ndarray, y: np.ndarray, point: np.ndarray, first: np.ndarray, last: np.ndarray, segment: np.ndarray
+def _distance(
+    x: np.ndarray, y: np.ndarray, point: np.ndarray, first: np.ndarray, last: np.ndarray, distance: str
 ) -> np.ndarray:
-    """Return the squared distance of each point to its segment, from `first` to `last`."""
+    """Return how far points are from the segment or the line between their `first` and `last` points."""
+    from_x, from_y = x[point] - x[first], y[point] - y[first]
     along_x, along_y = x[last] - x[first], y[last] - y[first]
-    squared = along_x**2 + along_y**2
-    along_x, along_y, squared = along_x[segment], along_y[segment], squared[segment]
-    from_x, from_y = x[point] - x[first][segment], y[point] - y[first][segment]
-    # Where on the segment is nearest, from 0 to 1; a segment of no length has only its start.
-    share = np.clip((from_x * along_x + from_y * along_y) / np.where(squared > 0, squared, 1), 0, 1)
-    return (from_x - share * along_x) ** 2 + (from_y - share * along_y) ** 2
+    length = np.sqrt(along_x**2 + along_y**2)
+    unit = np.where(length > 0, length, 1)
+    far = np.abs(from_x * along_y - from_y * along_x) / unit
+    if distance == "segment":
+        along = (from_x * along_x + from_y * along_y) / unit
+        far = np.sqrt(far**2 + (along - np.clip(along, 0, length)) ** 2)
+    return np.where(length > 0, far, np.sqrt(from_x**2 + from_y**2))
 
 
 def fitted(lines: Iterable[np.ndarray], size: float = 255.0) -> Lines:
@@ -243,9 +251,9 @@ def quickdraw(lines: Iterable[np.ndarray]) -> Lines:
     """Return lines simplified as Quick, Draw! publishes its drawings.
 
     Moved to the top-left corner, the larger side scaled to 255, a point at every unit along each line,
-    simplified with epsilon 2, rounded to integers.
+    simplified with epsilon 2 and the distance to the line, rounded to integers.
     """
-    return [np.rint(line) for line in simplified(resampled(fitted(lines)))]
+    return [np.rint(line) for line in simplified(resampled(fitted(lines)), distance="line")]
 
 
 def spread(drawings: Iterable[np.ndarray]) -> float:

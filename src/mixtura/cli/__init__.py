@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mixtura
-from mixtura.cli import sequences, tables, touches
+from mixtura.cli import data, sequences, tables, touches
 from mixtura.cli.shared import cache_folder
 from mixtura.errors import InputError, TrainingError
 
@@ -45,6 +45,7 @@ for _command in (
     sequences.evaluate,
     touches.respond,
     touches.serve,
+    data.app,
     doctor,
 ):
     app.command(_command)

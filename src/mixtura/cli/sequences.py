@@ -88,6 +88,7 @@ def generate(
     seed: NonNegativeInt | None = None,
     temperature: float | None = None,
     prompt: Path | None = None,
+    category: str | None = None,
     overwrite: bool = False,
     system: str | None = None,
 ) -> None:
@@ -101,6 +102,7 @@ def generate(
         seed: of the draws; by default fresh ones each time.
         temperature: 1 draws from the model itself; lower is neater, higher is wilder.
         prompt: a file of what the sequences begin with: one sequence for all, or one for each.
+        category: what to draw, for a system with categories.
         overwrite: replace the output if it exists.
         system: the Python file of the run's system, if it is your own.
     """
@@ -118,6 +120,7 @@ def generate(
         seed=seed,
         temperature=temperature,
         prompt=prompt,
+        category=category,
         overwrite=overwrite,
         system=find(system) if system else None,
     )

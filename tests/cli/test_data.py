@@ -1,0 +1,96 @@
+import hashlib
+import io
+import re
+from dataclasses import replace
+
+import pytest
+
+from mixtura.data import fetching
+from mixtura.errors import InputError
+
+CONTENT = b"three sheep"
+
+
+@pytest.fixture
+def fetched(monkeypatch, tmp_path):
+    """Put one small file into the table and the cache into a folder; return the names that were fetched."""
+    names = []
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    file = replace(fetching.FILES["aaron-sheep"], name="sheep", size=len(CONTENT), sha256=digest)
+
+    def fetch(file, folder, advance):
+        names.append(file.name)
+        advance(file.size)
+        file.place(folder).parent.mkdir(parents=True)
+        file.place(folder).write_bytes(CONTENT)
+
+    monkeypatch.setattr(fetching, "FILES", {"sheep": file})
+    monkeypatch.setattr(fetching, "fetch", fetch)
+    monkeypatch.setenv("MIXTURA_CACHE", str(tmp_path / "cache"))
+    return names
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_data_sets_are_listed(main, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    code, out, err = main("data", "fetch")
+    assert (code, err) == (0, "")
+    assert re.search(r"short-kanji +1\.44 MB .* CC BY-SA 3\.0, © 2009–2015 Ulrich Apel \(KanjiVG\)", out)
+    assert out.count("none stated") == 11
+
+
+def test_fetch_shows_source_and_licence_and_prints_where_the_file_is(main, fetched, tmp_path):
+    place = tmp_path / "cache" / "data" / "sheep" / "aaron_sheep.npz"
+    code, out, err = main("data", "fetch", "sheep", "--accept")
+    assert (code, out) == (0, f"{place}\n")
+    source, licence = err.index("source: https://"), err.index("licence: CC BY-NC 4.0, © 2006 Aaron Koblin")
+    assert source < licence
+    assert place.read_bytes() == CONTENT
+    assert main("data", "fetch", "sheep") == (0, f"{place}\n", "")
+    assert fetched == ["sheep"]
+
+
+def test_fetch_copies_to_an_output(main, fetched, tmp_path):
+    out = tmp_path / "mine.npz"
+    command = ("data", "fetch", "sheep", "--out", out)
+    assert main(*command, "--accept")[:2] == (0, f"{out}\n")
+    assert main(*command) == (0, f"{out}\n", "")
+    out.write_text("mine")
+    assert main(*command) == (2, "", f"mixtura: {out} exists; name another output or give --overwrite.\n")
+    assert main(*command, "--overwrite")[0] == 0
+    assert out.read_bytes() == CONTENT
+    assert fetched == ["sheep"]
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("Yes\n", 0), ("n\n", 2), ("\n", 2), ("", 2)])
+def test_on_a_terminal_fetch_asks(main, fetched, monkeypatch, answer, code):
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    given, _, err = main("data", "fetch", "sheep")
+    assert given == code
+    assert err.index("licence: CC BY-NC") < err.index("Fetch it under this licence? [y/N] ")
+    assert fetched == (["sheep"] if code == 0 else [])
+    assert code == 0 or err.endswith("mixtura: The licence of sheep was not accepted; nothing was fetched.\n")
+
+
+def test_without_a_terminal_fetch_refuses_in_one_sentence(main, fetched, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    code, out, err = main("data", "fetch", "sheep")
+    assert (code, out, fetched) == (2, "", [])
+    assert err.startswith("mixtura: sheep, from hardmaru/sketch-rnn-datasets, is under the licence 'CC BY-NC")
+    assert err.endswith("give --accept if you do.\n")
+    assert err.count("\n") == 1
+
+
+def test_a_failed_fetch_is_one_sentence(main, fetched, monkeypatch):
+    def fail(*args, **kwargs):
+        raise InputError("the connection failed.")
+
+    monkeypatch.setattr(fetching, "fetch", fail)
+    code, out, err = main("data", "fetch", "sheep", "--accept")
+    assert (code, out) == (2, "")
+    assert err.endswith("mixtura: the connection failed.\n")
+    assert main("data", "fetch", "goat")[2].startswith("mixtura: There is no data set 'goat'; ")

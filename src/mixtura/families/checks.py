@@ -19,6 +19,13 @@ def positive_int(name: str, value: Any) -> int:
     return value.__index__()
 
 
+def natural(name: str, value: Any) -> int:
+    """Return a count that may be 0 as an int, or raise a ValueError that names the argument."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 0:
+        raise ValueError(f"{name} must be an integer, 0 or more; received {value!r}")
+    return value.__index__()
+
+
 def one_of(name: str, value: Any, options: tuple[str, ...]) -> str:
     """Return an option, or raise a ValueError that names the argument and its choices."""
     if value not in options:

@@ -4,6 +4,7 @@ from mixtura.models.imports import import_mdn_rnn
 from mixtura.models.linear import LinearMDNRNN
 from mixtura.models.mdn_rnn import MDNRNN
 from mixtura.models.sequence import SequenceModel
+from mixtura.models.sketch_rnn import SketchRNN
 from mixtura.models.tabular import tabular_ensemble
 
-__all__ = ["MDNRNN", "LinearMDNRNN", "SequenceModel", "import_mdn_rnn", "tabular_ensemble"]
+__all__ = ["MDNRNN", "LinearMDNRNN", "SequenceModel", "SketchRNN", "import_mdn_rnn", "tabular_ensemble"]

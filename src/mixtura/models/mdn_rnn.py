@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from mixtura.families import Family, Joint, host
+from mixtura.families.checks import natural
 from mixtura.layers.recurrent import CellType, RecurrentStack
 from mixtura.models.sequence import SequenceModel
 
@@ -81,8 +82,8 @@ class MDNRNN(SequenceModel):
         )
         super().__init__(family, stack, **kwargs)
         self.inputs_size, self.context_size = (
-            _size("inputs_size", inputs_size),
-            _size("context_size", context_size),
+            natural("inputs_size", inputs_size),
+            natural("context_size", context_size),
         )
         self.relative = relative if isinstance(relative, bool) else tuple(relative)
         _check_relative(family, self.relative)
@@ -125,12 +126,6 @@ class MDNRNN(SequenceModel):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """Build the model from `get_config`'s dictionary."""
         return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})
-
-
-def _size(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 0:
-        raise ValueError(f"{name} must be an integer, 0 or more; received {value!r}")
-    return value.__index__()
 
 
 def _check_relative(family: Family, relative: bool | tuple[str, ...]) -> None:

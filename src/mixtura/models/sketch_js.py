@@ -47,10 +47,9 @@ def import_sketch_js(path: str | PathLike[str]) -> SketchRNN:
         SketchRNN(Joint(offset=Affine(Mixture(Normal(2, "bivariate", scale="exp"), K), 0, s),
                         pen=Categorical(3)), (H,), closing=True)
 
-    and with a latent vector where the file has an encoder. Drawings are in the units of s, which are those
-    of the data that the network was trained on; on a page with a pixel factor of 2, as those of p5.js, they
-    are shown at half the size. The first event is (0, 0, 1, 0, 0), as in training and @magenta/sketch;
-    sketch-rnn-js itself starts from zeros.
+    and with a latent vector where the file has an encoder. Drawings are in the units of s: in published
+    models those of the training data. (The programs divide s by a pixel factor, by default 2.) The event
+    before the first is (0, 0, 1, 0, 0), as in training and in @magenta/sketch; sketch-rnn-js has zeros.
 
     Args:
         path: a `.json` file, or a `.js` file that assigns the same text to a variable.

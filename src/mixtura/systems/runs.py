@@ -113,6 +113,7 @@ def generate(
     seed: int | None = None,
     temperature: float | None = None,
     prompt: Path | None = None,
+    category: str | None = None,
     overwrite: bool = False,
     system: System | None = None,
 ) -> Sequences:
@@ -126,16 +127,22 @@ def generate(
         seed: of the draws; None for fresh ones.
         temperature: as in `mixtura.generation.generate`.
         prompt: a file of what the sequences begin with: one sequence for all, or one for each.
+        category: what to draw, for a system with categories.
         overwrite: replace the output if it exists.
         system: of the run, where it is not one of Mixtura's.
 
     Raises:
-        InputError: if the folder is no run of a system, the ending is unknown, or the output exists.
+        InputError: if the folder is no run of a system, the ending or the category is unknown, or the output
+            exists.
     """
     check_output(out, overwrite)
     system, model, config = opened(run, system)
     system.check_ending(out, config["facts"])
     settings: dict[str, Any] = {"seed": seed, "temperature": temperature}
+    if category is not None:
+        if "categories" not in config["facts"]:
+            raise InputError(f"{run} knows no categories; received {category!r}.")
+        settings["category"] = category
     if prompt is not None:
         begun = system.read(prompt, config["facts"])
         require(begun, model.family.event_size, what=str(prompt))

@@ -18,7 +18,7 @@ from mixtura.files import check_output, is_leftover, remove_leftovers, replacing
 from mixtura.training import state
 from mixtura.training.checkpoint import Checkpoint
 from mixtura.training.processes import alone, by_the_first, is_first
-from mixtura.training.stateful import Stateful
+from mixtura.training.trainer import Trainer
 
 _FORMAT = "mixtura run 1"
 
@@ -190,7 +190,7 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, Any
 def load(run: str | Path) -> keras.Model:
     """Return the model of a run folder, with the family in its head, ready to predict.
 
-    Of a run that has not finished it is the model after the last epoch that was kept; of a `Stateful`, the
+    Of a run that has not finished it is the model after the last epoch that was kept; of a `Trainer`, the
     model in it.
 
     Raises:
@@ -214,4 +214,4 @@ def load(run: str | Path) -> keras.Model:
         raise InputError(f"{file} is damaged or no model of Mixtura's ({reason}).") from error
     if checkpoint and not checkpoint.is_final:
         folder.restore(model, checkpoint)
-    return model.model if isinstance(model, Stateful) else model
+    return model.model if isinstance(model, Trainer) else model

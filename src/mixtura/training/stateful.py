@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import keras
 from keras import ops
 
 from mixtura.families.checks import positive_int
+from mixtura.training.trainer import Trainer
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
-class Stateful(keras.Model):
+class Stateful(Trainer):
     """A sequence model whose state goes on from batch to batch while it trains, for long sequences.
 
     Row b of a batch goes on where row b of the batch before ended, unless it is `fresh`. Gradients end where
     the batch begins: truncated backpropagation through time (Williams & Peng 1990). Train it on
-    `Ragged.streams` of the same batch size. The weights are those of the wrapped model, which is the one to
-    use afterwards.
+    `Ragged.streams` of the same batch size.
 
     It does so in validation too, where `Ragged.streams` of the same batch size are given.
 
@@ -39,14 +39,8 @@ class Stateful(keras.Model):
     """
 
     def __init__(self, model: keras.Model, batch_size: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model = model
+        super().__init__(model, **kwargs)
         self.batch_size = positive_int("batch_size", batch_size)
-
-    @property
-    def family(self) -> Any:
-        """What the parameters of one step mean."""
-        return self.model.family
 
     def build(self, input_shape: Mapping[str, Any]) -> None:
         """Create the carried state."""
@@ -79,18 +73,6 @@ class Stateful(keras.Model):
             variable.assign(ops.stop_gradient(value))
         return params
 
-    def compute_output_shape(self, input_shape: Mapping[str, Any]) -> Any:
-        """Return the output's shape."""
-        return self.model.compute_output_shape(input_shape)
-
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        model = keras.saving.serialize_keras_object(self.model)
-        model.pop("compile_config", None)  # this model trains, the other's optimizer does not
-        return {**super().get_config(), "model": model, "batch_size": self.batch_size}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Build the model from `get_config`'s dictionary."""
-        inner = keras.saving.deserialize_keras_object(config["model"], custom_objects=custom_objects)
-        return cls(**{**config, "model": inner})
+        return {**super().get_config(), "batch_size": self.batch_size}

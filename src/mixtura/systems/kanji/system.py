@@ -1,0 +1,76 @@
+"""The system `kanji`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from mixtura.systems.sketch.drawings import Drawings
+from mixtura.systems.system import Preset
+
+IMPORTANCE = 200.0  # F, the stroke importance factor of Ha's code
+
+
+class Kanji(Drawings):
+    """A decoder alone, which draws characters that there are none of (Ha 2015)."""
+
+    name = "kanji"
+    about = "characters that there are none of, stroke by stroke"
+    data_name = "sketch/short_kanji.npz"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        # Ha's code: two layers, the pen's loss weighed, x and y stretched by up to 30 %.
+        "paper": Preset(
+            network={
+                "head": "parts",
+                "components": 24,
+                "units": (256, 256),
+                "recipe": "2015",
+                "pen_weights": (1.0, float(np.sqrt(IMPORTANCE)), IMPORTANCE),
+                "stretch": 0.3,
+                "copies": 10,
+            },
+            epochs=50,
+            batch_size=100,
+        ),
+        # The decoder of Sketch-RNN alone (Ha & Eck 2017).
+        "decoder": Preset(
+            network={
+                "head": "parts",
+                "components": 20,
+                "units": (512,),
+                "recurrent_dropout": 0.1,
+                "closing": True,
+                "floor": 1e-6,
+                "recipe": "2017",
+                "longest": 250,
+                "stretch": 0.15,
+                "thinning": 0.1,
+                "copies": 10,
+            },
+            epochs=50,
+            batch_size=100,
+            buckets=1,
+        ),
+        "small": Preset(
+            network={
+                "head": "strokes",
+                "components": 20,
+                "units": (256,),
+                "sees_place": True,
+                "stretch": 0.15,
+                "dither": 1.0,
+                "copies": 4,
+            },
+            epochs=6,
+            batch_size=32,
+            learning_rate=3e-3,
+        ),
+        "tiny": Preset(
+            network={"head": "strokes", "components": 2, "units": (8,), "sees_place": True},
+            epochs=2,
+            batch_size=4,
+            buckets=1,
+        ),
+    }

@@ -1,0 +1,284 @@
+"""What the systems `kanji` and `sketch` share: drawings in, a Sketch-RNN, drawings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from mixtura.data.sequences import Sequences
+from mixtura.data.sketches import read_sketches, write_sketches
+from mixtura.data.strokes import spread, stretched, thinned, to_stroke5
+from mixtura.data.tables import counted
+from mixtura.drawing import sheet
+from mixtura.errors import InputError
+from mixtura.evaluation.sequences import SequenceScores
+from mixtura.models import SequenceModel
+from mixtura.models.sketch_rnn import SketchRNN, padded
+from mixtura.models.variational import KLDivergence, SketchLoss, Variational
+from mixtura.systems.sketch.heads import head
+from mixtura.systems.sketch.schedules import Falling
+from mixtura.systems.sketch.scoring import score_drawings
+from mixtura.systems.system import Corpus, Preset, System, split_in_tenths
+from mixtura.training import Ragged, initialize_head
+
+LONGEST = 250  # points of a drawing, as Sketch-RNN's data sets have at most
+
+
+class Drawings(System):
+    """A Sketch-RNN and what it learns from.
+
+    `network` of a preset has `head` and `components` for `heads.head`, arguments of `SketchRNN`, of
+    `Variational` (those with `kl_`) and of `SketchLoss` (`floor`, `pen_weights`), and
+
+    - `longest`: points of a drawing; longer ones are left out of training;
+    - `copies`: how often each drawing is learnt from in an epoch, each time stretched otherwise;
+    - `stretch`: by how much at most, in each direction;
+    - `thinning`: the share of points inside strokes that are left out;
+    - `recipe`: "2015" or "2017" for the published optimiser.
+    """
+
+    # ------------------------------------------------------------------ data
+
+    def read(self, path: Path, facts: Mapping[str, Any]) -> Sequences:
+        """Return drawings as events; labels are those of the run, where it has categories."""
+        found = read_sketches(path)
+        categories = facts.get("categories")
+        if categories:
+            found = _labelled(found, categories, path)
+        longest, lengths = facts.get("longest"), found.lengths
+        if longest and lengths.max() > longest:
+            number = int(lengths.argmax())
+            raise InputError(
+                f"{path}: drawing {number + 1} has {lengths[number]} points; "
+                f"expected at most {longest}, as in training."
+            )
+        return as_events(found)
+
+    def corpus(self, data: Path | None, preset: Preset, seed: int) -> Corpus:
+        """Return drawings split as their file says, or by tenths."""
+        if data is None:
+            raise InputError(f"{self.name} needs drawings: name a file or folder, or set MIXTURA_DATA.")
+        found = read_sketches(data)
+        longest = preset.network.get("longest", LONGEST)
+        short = found[found.lengths <= longest]
+        if len(short) < 3:
+            amount = counted(len(short), "drawing")
+            raise InputError(f"{data} has {amount} of at most {longest} points; expected at least 3.")
+        training, validation, test = _split(short, seed, data)
+        step = float(replace(training, data=training.data[:, :2]).recording_step().max())
+        facts: dict[str, Any] = {
+            "longest": int(short.lengths.max()),
+            "spread": spread(training),
+            "too_long": len(found) - len(short),
+            "drawings": {"training": len(training), "validation": len(validation), "test": len(test)},
+        }
+        if "label" in found.fields and len(found.facts.get("categories", ())) > 1:
+            facts["categories"] = [str(name) for name in found.facts["categories"]]
+        training = augmented(training, preset, seed)
+        parts = {"training": training, "validation": validation, "test": test}
+        events = {name: as_events(part) for name, part in parts.items()}
+        return Corpus(**events, step=[step, step, 0.0, 0.0, 0.0], facts=facts)
+
+    def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return those of pictures and of drawings; none for a folder of pictures."""
+        return ".svg", ".npz", ".ndjson", ".bin", ".inkml", ""
+
+    def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
+        """Write drawings; as a picture they are a sheet."""
+        drawings = as_drawings(sequences)
+        if path.suffix.lower() == ".svg":
+            sheet(list(drawings), path)
+        else:
+            write_sketches(path, drawings)
+
+    # ------------------------------------------------------------------ the model
+
+    def build(self, preset: Preset, corpus: Corpus, seed: int) -> SequenceModel:
+        """Return the network; with our head it begins at the distribution of events, whatever came before."""
+        settings = preset.network
+        step = max(corpus.step[:2]) if corpus.step else 0.0
+        family = head(settings["head"], settings["components"], corpus.facts["spread"], step)
+        own = {name: value for name, value in settings.items() if name in _OF_THE_MODEL}
+        if settings.get("class_size"):
+            own["num_classes"] = len(corpus.facts.get("categories", ()))
+            own["class_size"] = settings["class_size"] if own["num_classes"] else 0
+        model = SketchRNN(family, seed=seed, **own)
+        if settings["head"] == "strokes":
+            initialize_head(model, corpus.training.data[::5], seed=seed)
+        return model
+
+    def trainer(self, model: SequenceModel, preset: Preset) -> keras.Model:
+        """Return the model, or what gives it latent vectors and classes as it trains."""
+        assert isinstance(model, SketchRNN)
+        if not model.context_size:
+            return model
+        settings = {name: value for name, value in preset.network.items() if name.startswith("kl_")}
+        return Variational(model, seed=0, **settings)
+
+    def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
+        """Return whole drawings, noise of a recording step on the targets."""
+        assert isinstance(model, SketchRNN)
+        network = preset.network
+        events = _ended(sequences) if model.closing else sequences
+        if network.get("recipe") == "2017":  # padding counts: the network is to know that nothing follows
+            events = events.map(lambda one: padded([one], time=network["longest"] + 1)[0])
+        labels = sequences.fields["label"] if model.num_classes else None
+        rows = Ragged.padded(events, preset.batch_size, preset.buckets, context=labels)
+        if "dither" not in network:
+            return rows
+        return rows.dithered(np.array([network["dither"]] * 2 + [0.0] * 3))
+
+    def compile(self, model: keras.Model, preset: Preset, steps: int) -> None:
+        """Compile with the loss and the optimiser of the preset."""
+        settings = preset.network
+        loss = SketchLoss(
+            model.family,
+            closing=settings.get("closing", False),
+            floor=settings.get("floor", 0.0),
+            pen_weights=settings.get("pen_weights"),
+        )
+        metrics = [KLDivergence()] if settings.get("latent_size") else None
+        model.compile(self._optimizer(preset, steps), loss=loss, weighted_metrics=metrics)
+
+    def _optimizer(self, preset: Preset, steps: int) -> keras.optimizers.Optimizer:
+        recipe = preset.network.get("recipe")
+        if recipe == "2015":
+            schedule = keras.optimizers.schedules.ExponentialDecay(5e-3, max(1, steps // preset.epochs), 0.99)
+            return keras.optimizers.Adam(schedule, epsilon=1e-3, global_clipnorm=5.0)
+        if recipe == "2017":
+            return keras.optimizers.Adam(Falling(1e-3, 1e-5, 0.9999), clipvalue=1.0)
+        rate = keras.optimizers.schedules.CosineDecay(preset.learning_rate, steps, alpha=0.02)
+        return keras.optimizers.Adam(rate, clipnorm=preset.clipnorm)
+
+    # ------------------------------------------------------------------ afterwards
+
+    def generate(
+        self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
+    ) -> list[np.ndarray]:
+        """Draw, after a prompt if there is one, of a category or of any."""
+        assert isinstance(model, SketchRNN)
+        begun = settings.pop("prompt", None)
+        category, seed = settings.pop("category", None), settings.get("seed")
+        context = self.context(model, facts, count, category, seed)
+        if begun is not None:
+            begun = as_drawing(begun[0] if isinstance(begun, list) else begun)
+        longest = steps or facts.get("longest", LONGEST)
+        drawn = model.draw(count, longest, context=context, begun=begun, **settings)
+        return [to_stroke5(one, closing=False) for one in drawn]
+
+    def context(
+        self, model: SketchRNN, facts: Mapping[str, Any], count: int, category: str | None, seed: int | None
+    ) -> np.ndarray | None:
+        """Return contexts for new drawings: z from its prior, classes as asked for or by chance.
+
+        Raises:
+            InputError: for a category that there is none of.
+        """
+        rng = np.random.default_rng(seed)
+        latent = rng.standard_normal((count, model.latent_size)) if model.latent_size else None
+        labels = None
+        if model.num_classes:
+            numbers = rng.integers(model.num_classes, size=count)
+            known = facts["categories"]
+            labels = numbers if category is None else np.full(count, number_of(category, known))
+        elif category is not None:
+            raise InputError(f"this model knows no categories; received {category!r}")
+        return model.context(latent, labels)
+
+    def score(
+        self, model: SequenceModel, sequences: Sequences, step: Sequence[float] | None
+    ) -> SequenceScores:
+        """Return the scores of held-out drawings."""
+        assert isinstance(model, SketchRNN)
+        labels = sequences.fields.get("label") if model.num_classes else None
+        step = sequences.recording_step().tolist() if step is None else step
+        return score_drawings(model, list(as_drawings(sequences)), labels, step)
+
+
+_OF_THE_MODEL = (
+    *("units", "cell", "layer_norm", "recurrent_dropout", "latent_size", "encoder_units"),
+    *("closing", "sees_place"),
+)
+
+
+def as_events(drawings: Sequences) -> Sequences:
+    """Return drawings `(dx, dy, end)` as events, the last point of each the one that ends it."""
+    return replace(drawings, data=_stroke5(drawings.data, drawings.offsets))
+
+
+def as_drawings(events: Sequences) -> Sequences:
+    """Return events as drawings `(dx, dy, end)`."""
+    is_end = events.data[:, 2] < 0.5
+    return replace(events, data=np.column_stack([events.data[:, :2], is_end]))
+
+
+def as_drawing(events: np.ndarray) -> np.ndarray:
+    """Return the events of one drawing as a drawing."""
+    return as_drawings(Sequences.of([events]))[0]
+
+
+def augmented(drawings: Sequences, preset: Preset, seed: int) -> Sequences:
+    """Return each drawing so many times, each time stretched and thinned otherwise, as the preset says."""
+    network, rng = preset.network, np.random.default_rng(seed)
+    stretch, thinning = network.get("stretch", 0.0), network.get("thinning", 0.0)
+    copies = drawings[np.tile(np.arange(len(drawings)), network.get("copies", 1))]
+    if stretch:
+        copies = copies.map(lambda one: stretched(one, rng, stretch))
+    return copies.map(lambda one: thinned(one, rng, thinning)) if thinning else copies
+
+
+def number_of(category: str, categories: Sequence[str]) -> int:
+    """Return the number of a category.
+
+    Raises:
+        InputError: if there is none of that name; it offers the nearest ones.
+    """
+    if category not in categories:
+        near = get_close_matches(category, categories, 3, 0.5) or list(categories)[:3]
+        raise InputError(
+            f"there is no category {category!r} among the {len(categories)}; near it are {', '.join(near)}."
+        )
+    return list(categories).index(category)
+
+
+def _labelled(drawings: Sequences, categories: Sequence[str], path: Path) -> Sequences:
+    """Return drawings whose labels are numbers of these categories."""
+    own = drawings.facts.get("categories")
+    if own is None or "label" not in drawings.fields:
+        raise InputError(
+            f"{path} does not say of which category a drawing is; the model has {len(categories)}."
+        )
+    known = {name: number for number, name in enumerate(categories)}
+    names = [str(own[label]) for label in drawings.fields["label"]]
+    if unknown := [name for name in names if name not in known]:
+        number_of(unknown[0], categories)  # raises
+    labels = np.array([known[name] for name in names])
+    facts = {**drawings.facts, "categories": np.array(categories)}
+    return replace(drawings, fields={**drawings.fields, "label": labels}, facts=facts)
+
+
+def _split(drawings: Sequences, seed: int, data: Path) -> tuple[Sequences, ...]:
+    """Return training, validation and test drawings: as the file says, or by tenths."""
+    parts = drawings.fields.get("split")
+    if parts is not None and all((parts == number).any() for number in range(3)):
+        return tuple(drawings[parts == number] for number in range(3))
+    return split_in_tenths(drawings, seed, data)
+
+
+def _stroke5(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return the rows `(dx, dy, end)` of many drawings as events."""
+    is_end = data[:, 2] > 0.5
+    pen = np.column_stack([~is_end, is_end, np.zeros(len(data), bool)])
+    pen[offsets[1:] - 1] = (False, False, True)
+    return np.column_stack([data[:, :2], pen])
+
+
+def _ended(events: Sequences) -> Sequences:
+    """Return events with one more at the end, which ends the drawing in the last point's stead."""
+    return as_drawings(events).map(lambda one: to_stroke5(one, closing=True))

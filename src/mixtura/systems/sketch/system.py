@@ -1,0 +1,78 @@
+"""The system `sketch`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from mixtura.systems.sketch.drawings import LONGEST, Drawings
+from mixtura.systems.system import Preset
+
+LATENT = 128  # the size of z in the paper
+
+
+class Sketch(Drawings):
+    """A variational autoencoder of drawings (Ha & Eck 2017), of one kind or of many categories."""
+
+    name = "sketch"
+    about = "drawings, of categories by name: invented, copied, mixed and completed"
+    data_name = "sketch/quickdraw_345_simplified.npz"
+    presets: ClassVar[Mapping[str, Preset]] = {
+        # The paper's, its losses in nats per drawing (see `Variational`).
+        "paper": Preset(
+            network={
+                "head": "parts",
+                "components": 20,
+                "units": (512,),
+                "encoder_units": 256,
+                "latent_size": LATENT,
+                "layer_norm": True,
+                "recurrent_dropout": 0.1,
+                "closing": True,
+                "floor": 1e-6,
+                "kl_weight": 0.5 * LONGEST / LATENT,
+                "kl_start": 0.01 * LONGEST / LATENT,
+                "kl_floor": 0.2 * LATENT,
+                "recipe": "2017",
+                "longest": LONGEST,
+                "stretch": 0.15,
+                "thinning": 0.1,
+                "copies": 10,
+            },
+            epochs=50,
+            batch_size=100,
+            buckets=1,
+        ),
+        "small": Preset(
+            network={
+                "head": "strokes",
+                "components": 20,
+                "units": (256,),
+                "encoder_units": 96,
+                "latent_size": 32,
+                "class_size": 32,
+                "sees_place": True,
+                "stretch": 0.15,
+                "dither": 1.0,
+                "copies": 4,
+                "kl_decay": 0.999,
+            },
+            epochs=6,
+            batch_size=32,
+            learning_rate=3e-3,
+        ),
+        "tiny": Preset(
+            network={
+                "head": "strokes",
+                "components": 2,
+                "units": (8,),
+                "encoder_units": 4,
+                "latent_size": 2,
+                "class_size": 2,
+                "sees_place": True,
+            },
+            epochs=2,
+            batch_size=4,
+            buckets=1,
+        ),
+    }

@@ -1,6 +1,9 @@
 import hashlib
 import io
+import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -94,3 +97,62 @@ def test_a_failed_fetch_is_one_sentence(main, fetched, monkeypatch):
     assert (code, out) == (2, "")
     assert err.endswith("mixtura: the connection failed.\n")
     assert main("data", "fetch", "goat")[2].startswith("mixtura: There is no data set 'goat'; ")
+
+
+@pytest.fixture
+def doodles(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    drawing = {"word": "[tick]", "drawing": [[[0, 10, 40], [0, 30, 0]], [[7], [9]]]}
+    (tmp_path / "doodles.ndjson").write_text(f"{json.dumps(drawing)}\nbroken\n{json.dumps(drawing)}\n")
+    return tmp_path
+
+
+def test_convert_counts_what_it_wrote_and_names_broken_lines(main, doodles):
+    code, out, err = main("data", "convert", "doodles.ndjson", "doodles.npz")
+    assert (code, out) == (0, "Wrote 2 drawings, 8 points, to doodles.npz.\n")
+    assert err.startswith("mixtura: doodles.ndjson, line 2: ")
+    assert err.count("\n") == 1
+    command = ("data", "convert", "doodles.npz", "one.svg")
+    code, out, err = main(*command, "--simplify", "--epsilon", 3, "--category", "[tick]", "--count", 1)
+    assert (code, out, err) == (0, "Wrote 1 drawing, 4 points, to one.svg.\n", "")
+    assert main(*command)[::2] == (
+        2,
+        "mixtura: one.svg exists; name another output or give --overwrite.\n",
+    )
+    assert main("data", "convert", "nowhere.npz", "a.npz")[2].startswith(
+        "mixtura: nowhere.npz does not exist"
+    )
+    assert "Must be > 0" in main("data", "convert", "doodles.npz", "a.npz", "--epsilon", 0)[2]
+
+
+def test_show_prints_a_table_and_draws_a_sheet(main, doodles):
+    code, out, err = main("data", "show", "doodles.ndjson")
+    assert code == 0
+    assert err.startswith("mixtura: doodles.ndjson, line 2: ")
+    for row in (
+        "doodles.ndjson: 2 drawings",
+        "points of a drawing +│ +4 +│ +4 +│ +4",
+        "strokes +│ +2 +│ +2 +│ +2",
+        "width +│ +40 ",
+        "height +│ +30 ",
+        "recording step of dx +│ +1 ",
+        "points where both are 0 +│ +25.0 %",
+        r"category \[tick\] +│ +2 ",
+    ):
+        assert re.search(row, out), row
+    assert out.endswith("The sheet is doodles.svg.\n")
+    assert (doodles / "doodles.svg").read_text().startswith("<svg ")
+    assert main("data", "show", "doodles.ndjson")[0] == 2
+    assert main("data", "show", "doodles.ndjson", "--overwrite")[0] == 0
+
+
+def test_data_commands_import_no_keras(doodles):
+    code = (
+        "import sys; sys.argv = ['mixtura', 'data', 'show', 'doodles.ndjson']\n"
+        "from mixtura.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'keras', 'jax'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

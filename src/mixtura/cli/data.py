@@ -1,4 +1,4 @@
-"""The commands on data sets: convert, show and fetch."""
+"""The commands on data sets: convert, show and fetch. None of them needs Keras."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def convert(
         count: keep the first so many.
         overwrite: replace the target if it exists.
     """
-    from mixtura.evaluation import words
+    from mixtura.data.tables import counted
     from mixtura.systems import datasets
 
     drawings, left_out = datasets.convert(
@@ -68,7 +68,7 @@ def convert(
         overwrite=overwrite,
     )
     _tell(left_out)
-    amount = f"{words.count(len(drawings), 'drawing')}, {words.count(len(drawings.data), 'point')}"
+    amount = f"{counted(len(drawings), 'drawing')}, {counted(len(drawings.data), 'point')}"
     print(f"Wrote {amount}, to {target}.")
 
 
@@ -96,7 +96,7 @@ def show(
     out = out or Path(f"{file.resolve().stem}.svg")
     found, left_out = datasets.show(file, out, count=count, seed=seed, overwrite=overwrite)
     _tell(left_out)
-    Console().print(_statistics_table(found, file.name))
+    Console().print(_statistics_table(found, file.resolve().name))
     print(f"The sheet is {out}.")
 
 
@@ -180,9 +180,9 @@ def _megabytes(file: PublicFile) -> str:
 
 
 def _statistics_table(found: Statistics, name: str) -> Table:
-    from mixtura.evaluation import words
+    from mixtura.data.tables import counted
 
-    title = f"{name}: {words.count(found.drawings, 'drawing')}"
+    title = f"{name}: {counted(found.drawings, 'drawing')}"
     table = Table(title=escape(title), min_width=len(title))
     for column in ("", "least", "median", "most"):
         table.add_column(column, justify="right" if column else "left")
@@ -194,11 +194,11 @@ def _statistics_table(found: Statistics, name: str) -> Table:
     ):
         table.add_row(label, *(f"{value:.6g}" for value in values))
     table.add_section()
-    table.add_row("scale factor: standard deviation of dx and dy", words.number(found.spread))
+    table.add_row("scale factor: standard deviation of dx and dy", f"{found.spread:.4g}")
     for axis, step in zip(("dx", "dy"), found.step, strict=True):
         table.add_row(f"recording step of {axis}", f"{step:.6g}" if step else "none")
     for what, share in zip(("dx is 0", "dy is 0", "both are 0"), found.still, strict=True):
-        table.add_row(f"points where {what}", words.percent(share))
+        table.add_row(f"points where {what}", f"{100 * share:.1f} %")
     for what, tally in (("split", found.splits), ("category", found.categories)):
         if tally:
             table.add_section()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 import numpy as np
 
+from mixtura.data.markup import escaped
 from mixtura.data.strokes import check
 from mixtura.drawing.figures import COLOURS
 from mixtura.files import replacing
@@ -23,7 +22,6 @@ _MARGIN = 0.1  # of a cell's side, on each side of a drawing
 _TEXT = 0.1  # of a cell's side: the height of letters, but for small cells
 _SMALLEST = 9  # pixels: the height of letters
 _LINE = 0.02  # of a cell's side: the width of a line
-_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def sheet(
@@ -116,7 +114,7 @@ def sheet(
             pictures.append(f'<g transform="translate({_number(x)} {_number(y)})">{"".join(paths)}</g>')
 
     ink, across, down = COLOURS["ink"], _number(width), _number(total)
-    name = f' aria-label="{_escaped(title, quotes=True)}"' if title else ""
+    name = f' aria-label="{escaped(_written(title))}"' if title else ""
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{across}" height="{down}" '
         f'viewBox="0 0 {across} {down}" role="img"{name}>',
@@ -220,10 +218,6 @@ def _written(text: object) -> str:
     return "" if text is None else " ".join(str(text).split())
 
 
-def _escaped(text: object, quotes: bool = False) -> str:
-    return escape(_NOT_IN_XML.sub("\ufffd", _written(text)), {'"': "&quot;"} if quotes else {})
-
-
 def _text(text: object, x: float, y: float, size: float, room: float, style: str) -> str:
     """Return a text, cut short where it is wider than the room; `y` is its base line."""
     shown = _written(text)
@@ -234,4 +228,4 @@ def _text(text: object, x: float, y: float, size: float, room: float, style: str
             shown = shown[:-1]
         shown = shown.rstrip() + "…"
     look = 'font-weight="bold"' if style == "bold" else f'text-anchor="{style}"'
-    return f'<text x="{_number(x)}" y="{_number(y)}" font-size="{size:.3g}" {look}>{_escaped(shown)}</text>'
+    return f'<text x="{_number(x)}" y="{_number(y)}" font-size="{size:.3g}" {look}>{escaped(shown)}</text>'

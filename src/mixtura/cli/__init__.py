@@ -43,6 +43,7 @@ for _command in (
     sequences.systems,
     sequences.generate,
     sequences.evaluate,
+    sequences.export,
     touches.respond,
     touches.serve,
     data.app,

@@ -137,15 +137,16 @@ def import_(
     scale: float | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Make a run of a model that keras-mdn-layer, IMPSY or RoboJam wrote, for `generate` and the others.
+    """Make a run of another package's model, for `generate` and the others.
 
-    Nothing that the file names is run. Models are of one chain of LSTM layers and an MDN layer.
+    These are .keras files of keras-mdn-layer, IMPSY and RoboJam: one chain of LSTM layers and an MDN layer;
+    and .json files of sketch-rnn-js and @magenta/sketch. Nothing that a file names is run.
 
     Args:
-        file: a .keras file.
+        file: the model.
         out: the run folder to make; by default named after the file.
-        system: impsy for controls, robojam for touches; by default impsy where the
-            name of the model or the file begins with musicMDRNN, else robojam.
+        system: impsy for controls, robojam for touches, sketch for drawings; by default sketch for .json,
+            impsy where the name of the model or the file begins with musicMDRNN, else robojam.
         scale: by what the model's events are multiplied; by default as its name says (scale10), or 1.
         overwrite: replace the run in the folder.
     """
@@ -159,10 +160,28 @@ def import_(
     from mixtura.systems import runs
     from mixtura.systems.registry import find
 
-    found = find(system or columns_of(file))
+    is_sketch = file.suffix.lower() in (".json", ".js")
+    found = find(system or ("sketch" if is_sketch else columns_of(file)))
     model = runs.adopt(file, out, found, scale=scale, overwrite=overwrite)
     print(f"{words.count(model.count_params(), 'parameter')}; events of {found.name}: {model.family!r}.")
     print(f"Next: mixtura generate {out} --out FILE")
+
+
+def export(run: Path, /, *, out: Path, overwrite: bool = False) -> None:
+    """Write a run's model for another program: one of drawings, for sketch-rnn-js and @magenta/sketch.
+
+    Args:
+        run: the folder that `mixtura train` left, or a system's name: the model that it ships.
+        out: the .json file to write.
+        overwrite: replace the file if it exists.
+    """
+    check_output(out, overwrite)
+    cache_compiled_programs()
+    from mixtura.systems import runs
+
+    system, model, config = runs.opened(run)
+    said = system.give(model, config["facts"], out)
+    print(f"Wrote {out}.{f' {said}' if said else ''}")
 
 
 def evaluate(run: Path, /, *, data: Path, json: bool = False, system: str | None = None) -> None:

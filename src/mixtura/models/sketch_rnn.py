@@ -219,7 +219,7 @@ class SketchRNN(SequenceModel):
         wanted = (("latent", latent, self.latent_size), ("labels", labels, self.num_classes))
         for name, value, size in wanted:
             if (value is None) == bool(size):
-                raise ValueError(f"{name} {'must be given' if size else 'mean nothing here'}: {size} known")
+                raise ValueError(f"{name} must {'' if size else 'not '}be given to this model")
         parts = []
         if latent is not None:
             parts.append(np.asarray(latent, self.variable_dtype))

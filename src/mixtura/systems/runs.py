@@ -18,7 +18,7 @@ from mixtura.drawing import COLOURS, loss_curves, new_figure, save_figure
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores
 from mixtura.files import check_output
-from mixtura.models import SequenceModel, import_mdn_rnn
+from mixtura.models import SequenceModel
 from mixtura.systems.registry import find, shipped
 from mixtura.systems.system import Outcome, Preset, System
 from mixtura.training import Run, load
@@ -203,10 +203,10 @@ def opened(run: Path, system: System | None = None) -> tuple[System, SequenceMod
 def adopt(
     file: Path, out: Path, system: System, *, scale: float | None = None, overwrite: bool = False
 ) -> SequenceModel:
-    """Make a run folder of another package's model; see `mixtura.models.import_mdn_rnn`.
+    """Make a run folder of another package's model; see `System.take`.
 
     Args:
-        file: a `.keras` file of keras-mdn-layer's.
+        file: the model.
         out: the run folder to make.
         system: whose events the model predicts.
         scale: by what its events are multiplied.
@@ -216,8 +216,7 @@ def adopt(
         InputError: for a mistake in the input, with nothing written.
     """
     check_output(out, overwrite)
-    model = import_mdn_rnn(file, scale=scale, columns=system.order)
-    facts, step = system.adopt(model.family.event_size)
+    model, facts, step = system.take(file, scale)
     config = {
         "system": system.name,
         "mixtura": version("mixtura"),

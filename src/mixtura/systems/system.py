@@ -16,7 +16,7 @@ from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores, score_sequences
 from mixtura.generation import Generated
 from mixtura.losses import NegativeLogLikelihood
-from mixtura.models import SequenceModel
+from mixtura.models import SequenceModel, import_mdn_rnn
 from mixtura.models.imports import Columns
 from mixtura.training import EpochProgress, Ragged, Run, Stateful, fit, progress_bar
 
@@ -206,6 +206,29 @@ class System:
     def build(self, preset: Preset, corpus: Corpus, seed: int) -> SequenceModel:
         """Return the model, not compiled, its family in the data's units."""
         raise NotImplementedError
+
+    def take(
+        self, file: Path, scale: float | None
+    ) -> tuple[SequenceModel, Mapping[str, Any], Sequence[float]]:
+        """Return the model in a file of another package's, and the facts and recording step of its data.
+
+        Args:
+            file: a `.keras` file of keras-mdn-layer's, unless the system says otherwise.
+            scale: by what the model's events are multiplied.
+
+        Raises:
+            InputError: if the file holds no model of the system's events.
+        """
+        model = import_mdn_rnn(file, scale=scale, columns=self.order)
+        return model, *self.adopt(model.family.event_size)
+
+    def give(self, model: SequenceModel, facts: Mapping[str, Any], path: Path) -> str:
+        """Write a model for another package, and return what is to be said about it, if anything.
+
+        Raises:
+            InputError: if there is no other package that runs it.
+        """
+        raise InputError(f"no other package runs the models of {self.name}.")
 
     def adopt(self, size: int) -> tuple[Mapping[str, Any], Sequence[float]]:
         """Return the facts and the recording step of a corpus that an imported model could be of.

@@ -18,7 +18,8 @@ from mixtura.data.tables import counted
 from mixtura.drawing import sheet
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores
-from mixtura.models import SequenceModel
+from mixtura.models import SequenceModel, export_sketch_js, import_sketch_js
+from mixtura.models.sketch_js import info_of
 from mixtura.models.sketch_rnn import SketchRNN, padded
 from mixtura.models.variational import KLDivergence, SketchLoss, Variational
 from mixtura.systems.sketch.heads import head
@@ -199,6 +200,28 @@ class Drawings(System):
         labels = sequences.fields.get("label") if model.num_classes else None
         step = sequences.recording_step().tolist() if step is None else step
         return score_drawings(model, list(as_drawings(sequences)), labels, step)
+
+    # ------------------------------------------------------------------ models of other programs
+
+    def take(
+        self, file: Path, scale: float | None
+    ) -> tuple[SequenceModel, Mapping[str, Any], Sequence[float]]:
+        """Return the model in a JSON file of sketch-rnn-js or @magenta/sketch."""
+        if scale is not None:
+            raise InputError(f"{file} says itself by what offsets are divided; leave the scale out.")
+        model, info = import_sketch_js(file), info_of(file)
+        facts = {"longest": info["max_seq_len"], "spread": info["scale_factor"], "called": info["name"]}
+        return model, facts, [1.0, 1.0, 0.0, 0.0, 0.0]  # their data are whole numbers
+
+    def give(self, model: SequenceModel, facts: Mapping[str, Any], path: Path) -> str:
+        """Write a JSON file for sketch-rnn-js and @magenta/sketch."""
+        if path.suffix.lower() != ".json":
+            raise InputError(f"{path} ends in {path.suffix!r}; expected .json")
+        try:
+            clipped = export_sketch_js(model, path, facts.get("called", "drawing"), facts["longest"])
+        except ValueError as error:
+            raise InputError(f"{path}: {error}.") from None
+        return f"{counted(clipped, 'weight')} beyond ±10 were cut to that." if clipped else ""
 
 
 _OF_THE_MODEL = (

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from mixtura.data.sequences import Sequences
-from mixtura.data.strokes import COLUMNS, Lines, check, polylines
+from mixtura.data.strokes import COLUMNS, Lines, categories_of, check, polylines, with_categories
 from mixtura.data.tables import FLOAT32_MAX
 from mixtura.errors import InputError
 from mixtura.files import replacing
 
-_FIELDS = {"countrycode": str, "timestamp": str, "recognized": bool, "key_id": str}  # beside word and drawing
+_FIELDS = {"countrycode": str, "timestamp": str, "recognized": bool, "key_id": str}
 _SHOWN = 20  # sentences about what was left out
 _DECIMALS = 6  # of written coordinates
 _HEAD = struct.Struct("<Q2sbIH")  # key, country, recognized, seconds since 1970, strokes
@@ -91,13 +91,10 @@ def _together(path: Path, found: list[_Drawing], left_out: list[str]) -> Sequenc
         if all(name in one.fields for one in found)
     }
     facts = {"columns": np.array(COLUMNS)}
-    if found[0].word is not None:
-        facts["categories"], fields["label"] = np.unique(
-            [str(one.word) for one in found], return_inverse=True
-        )
     if left_out:
         facts["left_out"] = shortened(left_out)
-    return Sequences(data, offsets, fields, facts)
+    drawings = Sequences(data, offsets, fields, facts)
+    return with_categories(drawings, [one.word or "" for one in found])
 
 
 def shortened(sentences: list[str]) -> np.ndarray:
@@ -124,7 +121,7 @@ def write_ndjson(path: str | Path, sequences: Sequences) -> None:
             known: dict[str, Any] = {"word": words[number]} if words else {}
             known |= {name: _FIELDS[name](values[number]) for name, values in fields.items()}
             known["drawing"] = [line.T.tolist() for line in _whole(drawing)]
-            file.write(json.dumps(known, ensure_ascii=False, separators=(",", ":")) + "\n")
+            file.write(json.dumps(known, separators=(",", ":")) + "\n")
 
 
 def read_bin(path: str | Path) -> Sequences:
@@ -201,17 +198,6 @@ def write_bin(path: str | Path, sequences: Sequences) -> None:
                 file.write(_LENGTH.pack(len(line)) + line.T.astype(np.uint8).tobytes())
 
 
-def categories_of(sequences: Sequences) -> list[str]:
-    """Return the category of each drawing, by its label; none if there are no labels."""
-    if "label" not in sequences.fields:
-        return []
-    labels = sequences.fields["label"].tolist()
-    names = sequences.facts.get("categories")
-    if names is None or any(not 0 <= label < len(names) for label in labels):
-        return [str(label) for label in labels]
-    return [str(names[label]) for label in labels]
-
-
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
@@ -228,16 +214,16 @@ def _parse(line: bytes, number: int) -> _Drawing:
     try:
         known = json.loads(line)
     except (ValueError, RecursionError) as error:
-        said = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
+        said = f" ({error.msg}, character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
         raise _Wrong(f"this is not JSON{said}; expected an object with `drawing`") from None
     if not isinstance(known, dict) or "drawing" not in known:
-        what = f"the keys {', '.join(known)}" if isinstance(known, dict) else f"a {type(known).__name__}"
+        what = f"the keys {list(known)}" if isinstance(known, dict) else f"a {type(known).__name__}"
         raise _Wrong(f"received {what[:100]}; expected an object with `drawing`")
     word = known.get("word")
     if not isinstance(word, str | None):
         raise _Wrong(f"`word` is {str(word)[:40]}; expected a text")
     fields = {name: known[name] for name, kind in _FIELDS.items() if isinstance(known.get(name), kind)}
-    return _Drawing(number, *_strokes(known["drawing"]), word, fields)
+    return _Drawing(number, *_strokes(known["drawing"]), word or None, fields)
 
 
 def _strokes(drawing: Any) -> tuple[np.ndarray, list[int]]:
@@ -247,12 +233,13 @@ def _strokes(drawing: Any) -> tuple[np.ndarray, list[int]]:
         raise _Wrong(f"`drawing` {what}; expected strokes [[x...], [y...]]")
     lengths, x, y = [], [], []
     for number, stroke in enumerate(drawing, start=1):
-        lists = (
+        x_and_y = (
             isinstance(stroke, list)
-            and len(stroke) in (2, 3)
-            and all(isinstance(own, list) for own in stroke)
+            and len(stroke) >= 2
+            and isinstance(stroke[0], list)
+            and isinstance(stroke[1], list)
         )
-        if not lists or not stroke[0]:
+        if not x_and_y or not stroke[0]:
             raise _Wrong(f"stroke {number} is not [[x...], [y...]] with a point at least")
         if len(stroke[0]) != len(stroke[1]):
             raise _Wrong(f"stroke {number} has {len(stroke[0])} x but {len(stroke[1])} y")
@@ -285,7 +272,7 @@ def _head(fields: dict[str, Any], strokes: int, name: str) -> bytes:
     moment = str(fields.get("timestamp", ""))
     try:
         key = int(fields.get("key_id", 0))
-        time = datetime.fromisoformat(moment.removesuffix(" UTC")).replace(tzinfo=UTC) if moment else None
+        time = datetime.fromisoformat(moment.replace(" UTC", "+00:00")) if moment else None
         country = str(fields.get("countrycode", "")).encode("ascii")
         if len(country) > 2:
             raise ValueError("countrycode")

@@ -9,10 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from mixtura.data.inkml import read_labelled, write_inkml
 from mixtura.data.pickles import read_object_arrays
-from mixtura.data.quickdraw import categories_of, read_bin, read_ndjson, shortened, write_bin, write_ndjson
+from mixtura.data.quickdraw import read_bin, read_ndjson, shortened, write_bin, write_ndjson
 from mixtura.data.sequences import Sequences, read_sequences, write_sequences
-from mixtura.data.strokes import COLUMNS, check, from_polylines, polylines, quickdraw
+from mixtura.data.strokes import (
+    COLUMNS,
+    categories_of,
+    check,
+    from_polylines,
+    polylines,
+    quickdraw,
+    with_categories,
+)
 from mixtura.data.svg import read_svg, write_svg
 from mixtura.data.tables import FLOAT32_MAX
 from mixtura.errors import InputError
@@ -30,7 +39,7 @@ def read_sketches(path: str | Path, simplify: bool = False) -> Sequences:
     - `.npz` as `write_sketches` writes it, or of sketch-rnn: object arrays `train`, `valid`, `test`, of which
       the field `split` says 0, 1, 2. They are read without running their pickles.
     - `.ndjson` and `.bin` of Quick, Draw!: see `read_ndjson` and `read_bin`.
-    - `.svg`, one drawing, and `.inkml`: see `read_svg` and `read_inkml`.
+    - `.svg`, one drawing, and `.inkml`: see `read_svg` and `read_labelled`.
     - a folder of such files, in the order of their names; or of folders of them, whose names are the
       categories. Where each file has one drawing, the field `name` has their names. A file that is none of
       these is not read; one that should be and has no drawing is left out.
@@ -87,8 +96,6 @@ def write_sketches(path: str | Path, sequences: Sequences) -> None:
     elif ending == ".bin":
         write_bin(path, sequences)
     elif ending == ".inkml":
-        from mixtura.data.inkml import write_inkml
-
         write_inkml(path, sequences)
     elif ending == ".svg":
         if len(sequences) != 1:
@@ -113,9 +120,8 @@ def _read_file(path: Path) -> Sequences:
     if ending == ".svg":
         found = Sequences.of([from_polylines(read_svg(path))], **{NAME: [path.stem]})
     else:
-        from mixtura.data.inkml import read_inkml
-
-        found = Sequences.of([from_polylines(lines) for lines in read_inkml(path)])
+        drawings, labels = read_labelled(path)
+        found = with_categories(Sequences.of([from_polylines(lines) for lines in drawings]), labels)
     return _checked(found, str(path))
 
 
@@ -162,7 +168,7 @@ def _checked(sequences: Sequences, name: str) -> Sequences:
 
 def _read_folder(path: Path) -> Sequences:
     named: list[tuple[Path, str | None]] = [(file, None) for file in _files_in(path)]
-    folders = [place for place in sorted(path.iterdir()) if place.is_dir()]
+    folders = [place for place in sorted(path.iterdir()) if place.is_dir() and place.name[0] != "."]
     inside = [(file, place.name) for place in folders for file in _files_in(place)]
     if named and inside:
         raise InputError(
@@ -182,7 +188,7 @@ def _read_folder(path: Path) -> Sequences:
             left_out.append(f"{place}: {str(error).removeprefix(str(file)).lstrip(':, ')}")
             continue
         left_out += [f"{place}, {sentence}" for sentence in part.facts.get("left_out", np.array([])).tolist()]
-        names = [category] * len(part) if category is not None else categories_of(part)
+        names = [category] * len(part) if category is not None else categories_of(part) or [""] * len(part)
         parts.append((file.stem, part, names))
     if not parts:
         raise InputError(f"{path} has no drawing that can be read; {left_out[0]}")
@@ -201,17 +207,17 @@ def _joined(parts: list[tuple[str, Sequences, list[str]]], left_out: list[str]) 
     if all(len(part) == 1 for part in several):
         fields[NAME] = np.array([stem for stem, _, _ in parts])
     facts: dict[str, Any] = {"columns": np.array(COLUMNS)}
-    if all(names for _, _, names in parts):
-        words = [name for _, _, names in parts for name in names]
-        facts["categories"], fields["label"] = np.unique(words, return_inverse=True)
     if left_out:
         facts["left_out"] = shortened(left_out)
     joined = Sequences.of(drawing for part in several for drawing in part)
-    return Sequences(joined.data, joined.offsets, fields, facts)
+    joined = Sequences(joined.data, joined.offsets, fields, facts)
+    return with_categories(joined, [name for _, _, names in parts for name in names])
 
 
 def _files_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in ENDINGS)
+    """Return the files of drawings in a folder; hidden ones are no part of it."""
+    files = (file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.name[0] != ".")
+    return sorted(file for file in files if file.is_file())
 
 
 def _write_folder(path: Path, sequences: Sequences) -> None:

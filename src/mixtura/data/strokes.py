@@ -9,10 +9,12 @@ one for each stroke; a line of one point is a dot.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
+from mixtura.data.sequences import Sequences
 from mixtura.data.tables import FLOAT32_MAX
 from mixtura.errors import InputError
 
@@ -56,6 +58,25 @@ def check(drawing: Any, name: str, longest: int | None = None) -> None:
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(f"{name}, point {row + 1}: end is {drawing[row, 2]:g}; expected 0 or 1")
+
+
+def with_categories(drawings: Sequences, names: Sequence[str]) -> Sequences:
+    """Return drawings with the name of the category of each: the field `label`, the fact `categories`.
+
+    Categories are sorted. Nothing changes if a drawing has no name.
+    """
+    if not all(names):
+        return drawings
+    categories, label = np.unique(np.array(names), return_inverse=True)
+    fields, facts = {**drawings.fields, "label": label}, {**drawings.facts, "categories": categories}
+    return replace(drawings, fields=fields, facts=facts)
+
+
+def categories_of(drawings: Sequences) -> list[str]:
+    """Return the name of the category of each drawing, its label if that has no name; none without labels."""
+    labels = drawings.fields.get("label", np.array([])).tolist()
+    names = dict(enumerate(drawings.facts.get("categories", np.array([])).ravel().tolist()))
+    return [str(names.get(label, label)) for label in labels]
 
 
 def polylines(drawing: np.ndarray) -> Lines:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mixtura.data.strokes import simplified
+from mixtura.data.strokes import Lines, simplified
 
 MOST_PIECES = 10_000_000  # of one curve
 _FINE = 1 / 16  # of the tolerance, for chords that are equal in t
@@ -64,7 +64,7 @@ class Stroke:
         self.curves = curves
 
     def points(self, tolerance: float) -> int:
-        """Return how many points `line` looks at."""
+        """Return how many points `lines_of` looks at."""
         return 1 + sum(curve.pieces(_FINE * tolerance) for curve in self.curves)
 
     def coarse(self, pieces: int) -> np.ndarray:
@@ -72,18 +72,24 @@ class Stroke:
         chords = [curve.at(_shares(pieces if curve.bend else 1)) for curve in self.curves]
         return np.concatenate([self.curves[0].start[None], *chords])
 
-    def line(self, tolerance: float) -> np.ndarray:
-        """Return the line `(m, 2)` within the tolerance.
-
-        Chords that are equal in t are far finer than it; then those that are not needed are left out.
-        """
-        chords = []
+    def chords(self, tolerance: float) -> list[np.ndarray]:
+        """Return for each curve the places `(n + 1, 2)` of chords, equal in t, within the tolerance."""
+        found = []
         for curve in self.curves:
-            places = curve.at(_shares(curve.pieces(_FINE * tolerance)))
+            places = curve.at(_shares(curve.pieces(tolerance)))
             places[-1] = curve.end
-            chords.append(np.concatenate([curve.start[None], places]))
-        kept = simplified(chords, (1 - _FINE) * tolerance)
-        return np.concatenate([self.curves[0].start[None], *(places[1:] for places in kept)])
+            found.append(np.concatenate([curve.start[None], places]))
+        return found
+
+
+def lines_of(strokes: list[Stroke], tolerance: float) -> Lines:
+    """Return the line `(m, 2)` of each stroke, within the tolerance of it.
+
+    Chords that are equal in t are far finer than the tolerance; then those that are not needed are left out.
+    """
+    chords = [stroke.chords(_FINE * tolerance) for stroke in strokes]
+    kept = iter(simplified([places for own in chords for places in own], (1 - _FINE) * tolerance))
+    return [np.concatenate([own[0][:1], *(next(kept)[1:] for _ in own)]) for own in chords]
 
 
 def _shares(pieces: int) -> np.ndarray:

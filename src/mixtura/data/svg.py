@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mixtura.data.curves import Arc, Curve, Stroke
+from mixtura.data.curves import Arc, Curve, Stroke, lines_of
 from mixtura.data.markup import DEEPEST, LARGEST_COORDINATE, decimals_for, local_name, plain, read_xml
 from mixtura.data.strokes import Lines, check, polylines
 from mixtura.errors import InputError
@@ -88,7 +88,7 @@ def read_svg(path: str | Path, tolerance: float | None = None) -> Lines:
                 f"{path} has {points:.3g} points at a tolerance of {tolerance:g}; "
                 f"expected at most {MOST_POINTS}"
             )
-        lines = [stroke.line(tolerance) for stroke in strokes]
+        lines = lines_of(strokes, tolerance)
     return [line[:1] if (line == line[0]).all() else line for line in lines]
 
 

@@ -120,7 +120,9 @@ def test_drawings_of_other_categories_are_not_recognised(recogniser):
 def test_the_seed_decides_everything(recogniser, training):
     held_out = doodles(9, seed=4)
     p = recogniser.probabilities(held_out)
-    np.testing.assert_array_equal(recogniser.probabilities(held_out), p)
+    np.testing.assert_allclose(
+        recogniser.probabilities(held_out[4:5]), p[4:5], rtol=1e-5
+    )  # whoever is beside
     np.testing.assert_array_equal(train(training).probabilities(held_out), p)
     assert np.abs(train(training, seed=1).probabilities(held_out) - p).max() > 1e-3
 
@@ -171,6 +173,8 @@ def test_errors_say_what_was_expected(recogniser):
         recogniser.accuracy(some, [0, 1])
     with pytest.raises(ValueError, match="size must be a multiple of 4; received 6"):
         Recogniser.train(some, CATEGORIES, 0, size=6)
+    with pytest.raises(InputError, match="there is no sequence"):
+        Recogniser.train(some[:0], CATEGORIES, 0)
     with pytest.raises(ValueError, match="size must be at least 2; received 1"):
         ink(some, 1)
     with pytest.raises(InputError, match="events have 2 dimensions; expected 3"):

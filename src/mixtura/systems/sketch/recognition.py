@@ -174,6 +174,7 @@ class Recogniser:
             ValueError: if labels are missing or are no numbers of categories, or `size` does not fit.
         """
         check_seed(seed)
+        require(drawings, 3, what="the drawings")
         label = _labels(drawings, len(categories))
         if positive_int("size", size) % 4:
             raise ValueError(f"size must be a multiple of 4; received {size}")
@@ -202,7 +203,7 @@ class Recogniser:
     def probabilities(self, drawings: Sequences) -> np.ndarray:
         """Return what each drawing is taken for, `(n, categories)`.
 
-        Each network sees a drawing as it is and a few times changed a little, always in the same ways.
+        Each network sees a drawing as it is and a few times changed a little, each drawing in the same ways.
 
         Raises:
             InputError: if there is no drawing or one is none; see `ink`.
@@ -211,7 +212,8 @@ class Recogniser:
         rng = np.random.default_rng(0)
         total = np.zeros((len(drawings), len(self.categories)))
         for view in range(VIEWS):
-            maps = ink(drawings, size, DIRECTIONS, changes(len(drawings), rng, 0.5) if view else None)
+            same = np.repeat(changes(1, rng, 0.5), len(drawings), axis=0)
+            maps = ink(drawings, size, DIRECTIONS, same if view else None)
             for network in self.networks:
                 total += softmax(predict(network, maps).astype(np.float64), axis=1)
         return total / total.sum(axis=1, keepdims=True)

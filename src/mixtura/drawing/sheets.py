@@ -91,7 +91,8 @@ def sheet(
 
     size, margin = max(_TEXT * cell, _SMALLEST), _MARGIN * cell
     height = cell + (1.2 * size if labels is not None else 0)  # of a row
-    left = margin + (min(max(map(_width, row_labels), default=0) * size, 2 * cell) if row_labels else 0)
+    beside = min(max(map(_width, row_labels), default=0) * size, 2 * cell) if row_labels else 0
+    left = margin + beside
     top = margin + (2.2 * size if title else 0) + (1.2 * size if column_labels else 0)
     width = left + columns * cell + margin
     total = top + rows * height + margin
@@ -103,7 +104,7 @@ def sheet(
         written.append(_text(text, left + (column + 0.5) * cell, top, size, cell, "middle"))
     for row, text in enumerate(row_labels or []):
         middle = top + row * height + 0.5 * cell + 0.35 * size
-        written.append(_text(text, left, middle, size, left - margin, "end"))
+        written.append(_text(text, left, middle, size, beside, "end"))
     pictures = []
     for number, drawing in enumerate(drawn):
         row, column = divmod(number, columns)

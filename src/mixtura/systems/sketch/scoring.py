@@ -139,6 +139,34 @@ def published_losses(
     return losses
 
 
+def log_prob(
+    model: SketchRNN, drawings: Sequence[np.ndarray], context: np.ndarray | None = None, begun: int = 0
+) -> np.ndarray:
+    r"""Return $\log p(S_{m+1}, \dots, S_n \mid S_1, \dots, S_m, c)$ of drawings as recorded, in nats, `(n,)`.
+
+    Args:
+        model: which.
+        drawings: (dx, dy, end) each.
+        context: c, of each; see `SketchRNN.context`.
+        begun: m, how many points are given.
+    """
+    loss = SketchLoss(model.family, model.closing)
+
+    def likelihood(events: Any, is_scored: Any, given: Any) -> Any:
+        return -ops.sum(loss.call(events, model.call(events, context=given)) * is_scored, axis=-1)
+
+    run = compiled(likelihood, model)
+    found = np.zeros(len(drawings))
+    for some in _batches(model, drawings, 1):
+        given = None
+        if context is not None:
+            given = _rows(np.asarray(context)[some.numbers], len(some.events)).astype("float32")
+        is_scored = some.is_real * (np.arange(some.is_real.shape[1]) >= begun)
+        nats = ops.convert_to_numpy(run(some.events, is_scored.astype("float32"), given))
+        found[some.numbers] = nats[: len(some.numbers)]
+    return found
+
+
 class _Batch(NamedTuple):
     numbers: np.ndarray  # of the drawings
     events: np.ndarray

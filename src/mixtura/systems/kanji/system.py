@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mixtura.systems.sketch.drawings import Drawings
-from mixtura.systems.system import Preset
+from mixtura.systems.sketch.reporting import report
+from mixtura.systems.system import Outcome, Preset
 
 IMPORTANCE = 200.0  # F, the stroke importance factor of Ha's code
 
@@ -62,6 +63,7 @@ class Kanji(Drawings):
                 "stretch": 0.15,
                 "dither": 1.0,
                 "copies": 4,
+                "temperature": 0.4,
             },
             epochs=6,
             batch_size=32,
@@ -74,3 +76,7 @@ class Kanji(Drawings):
             buckets=1,
         ),
     }
+
+    def report(self, outcome: Outcome) -> dict[str, Any]:
+        """Draw the sheets, and return the numbers; see `reporting.report`."""
+        return report(outcome)

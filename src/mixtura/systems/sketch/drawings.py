@@ -38,6 +38,7 @@ class Drawings(System):
     `Variational` (those with `kl_`) and of `SketchLoss` (`floor`, `pen_weights`), and
 
     - `longest`: points of a drawing; longer ones are left out of training;
+    - `temperature`: what is drawn at unless told otherwise;
     - `copies`: how often each drawing is learnt from in an epoch, each time stretched otherwise;
     - `stretch`: by how much at most, in each direction;
     - `thinning`: the share of points inside strokes that are left out;
@@ -77,6 +78,7 @@ class Drawings(System):
             "longest": int(short.lengths.max()),
             "spread": spread(training),
             "too_long": len(found) - len(short),
+            "temperature": preset.network.get("temperature", 1.0),
             "drawings": {"training": len(training), "validation": len(validation), "test": len(test)},
         }
         if "label" in found.fields and len(found.facts.get("categories", ())) > 1:
@@ -170,6 +172,8 @@ class Drawings(System):
         if begun is not None:
             begun = as_drawing(begun[0] if isinstance(begun, list) else begun)
         longest = steps or facts.get("longest", LONGEST)
+        if settings.get("temperature") is None:
+            settings["temperature"] = facts.get("temperature")
         drawn = model.draw(count, longest, context=context, begun=begun, **settings)
         return [to_stroke5(one, closing=False) for one in drawn]
 

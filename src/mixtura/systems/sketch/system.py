@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mixtura.systems.sketch.drawings import LONGEST, Drawings
-from mixtura.systems.system import Preset
+from mixtura.systems.sketch.reporting import report
+from mixtura.systems.system import Outcome, Preset
 
 LATENT = 128  # the size of z in the paper
 
@@ -56,6 +57,7 @@ class Sketch(Drawings):
                 "dither": 1.0,
                 "copies": 4,
                 "kl_decay": 0.999,
+                "temperature": 0.4,
             },
             epochs=6,
             batch_size=32,
@@ -70,9 +72,14 @@ class Sketch(Drawings):
                 "latent_size": 2,
                 "class_size": 2,
                 "sees_place": True,
+                "recogniser_epochs": 2,
             },
             epochs=2,
             batch_size=4,
             buckets=1,
         ),
     }
+
+    def report(self, outcome: Outcome) -> dict[str, Any]:
+        """Draw the sheets, and return the numbers; see `reporting.report`."""
+        return report(outcome)

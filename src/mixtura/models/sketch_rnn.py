@@ -43,9 +43,9 @@ class SketchRNN(SequenceModel):
         family: of an event: `Joint(offset=Mixture(Normal(2, "bivariate"), 20), pen=Categorical(3))` as
             published, offsets in the data's units (see `Affine`).
         units: the size of each recurrent layer of the decoder, from the bottom up.
-        cell: see `RecurrentStack`.
-        layer_norm: see there.
-        recurrent_dropout: see there; of encoder and decoder.
+        cell: of the decoder, see `RecurrentStack`; the encoder's are LSTMs.
+        layer_norm: see there; of the decoder.
+        recurrent_dropout: see there; of both.
         latent_size: of z; 0 for a decoder alone.
         encoder_units: the size of the encoder's layer in each direction.
         num_classes: how many classes there are; 0 for none.
@@ -88,13 +88,11 @@ class SketchRNN(SequenceModel):
         if isinstance(family, Family) and family.event_size != 5:
             raise ValueError(f"events must be (dx, dy, draw, lift, end); {family!r} has {family.event_size}")
         shared: dict[str, Any] = {
-            "cell": cell,
-            "layer_norm": layer_norm,
             "recurrent_dropout": recurrent_dropout,
             "seed": seed,
             "dtype": kwargs.get("dtype"),
         }
-        stack = RecurrentStack(units, name="stack", **shared)
+        stack = RecurrentStack(units, cell, layer_norm=layer_norm, name="stack", **shared)
         decoder = PenCell(stack, dtype=kwargs.get("dtype"), name="pen") if sees_place else stack
         super().__init__(family, decoder, **kwargs)
         self.latent_size = natural("latent_size", latent_size)

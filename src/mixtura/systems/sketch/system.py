@@ -27,7 +27,6 @@ class Sketch(Drawings):
                 "units": (512,),
                 "encoder_units": 256,
                 "latent_size": LATENT,
-                "layer_norm": True,
                 "recurrent_dropout": 0.1,
                 "closing": True,
                 "floor": 1e-6,

@@ -153,7 +153,8 @@ def log_prob(
     loss = SketchLoss(model.family, model.closing)
 
     def likelihood(events: Any, is_scored: Any, given: Any) -> Any:
-        return -ops.sum(loss.call(events, model.call(events, context=given)) * is_scored, axis=-1)
+        nll = loss.call(events, model.call(events, context=given))
+        return -ops.sum(nll * ops.convert_to_tensor(is_scored), axis=-1)
 
     run = compiled(likelihood, model)
     found = np.zeros(len(drawings))

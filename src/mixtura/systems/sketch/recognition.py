@@ -149,10 +149,10 @@ class Recogniser:
         categories: Sequence[str],
         seed: int,
         *,
-        networks: int = 2,
+        networks: int = 1,
         epochs: int = 60,
         size: int = 16,
-        width: int = 32,
+        width: int = 48,
     ) -> Recogniser:
         """Train on real drawings, changed a little each time that they are met.
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from keras import ops
 
 import mixtura as mx
 from mixtura.data.sequences import Sequences
@@ -161,7 +162,7 @@ def log_likelihood(model, drawing, begun, context):
     for number, event in enumerate(events):
         params, state = model.step(model.embed(before, None, context), state, context)
         if number >= begun:
-            params = np.asarray(params, np.float64)[0]
+            params = ops.convert_to_numpy(params)[0].astype(float)
             if model.closing and event[4]:  # its offset does not count
                 total += params[-1] - np.logaddexp.reduce(params[-3:])
             else:

@@ -102,9 +102,10 @@ def complete(
     candidates: Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=10_000))] = None,
     sheet: Sheet,
 ) -> None:
-    """Go on with a drawing that was begun, and show the likeliest of what comes out, the best first.
+    """Go on with a drawing that was begun, and show the best of what comes out.
 
-    Ranked by the mean log-likelihood of the points that were added.
+    Best is what the model finds likeliest: by the log-likelihood of the points that were added, over their
+    number to the power of 3/4, so that neither short drawings nor endless ones win.
 
     Args:
         run: the folder that `mixtura train` left, or a system's name: the model that it ships.

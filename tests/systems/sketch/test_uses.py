@@ -171,7 +171,7 @@ def log_likelihood(model, drawing, begun, context):
     return float(total)
 
 
-def test_completions_begin_with_what_was_begun_and_the_likeliest_come_first(model, decoder, drawn):
+def test_completions_begin_with_what_was_begun_and_the_best_come_first(model, decoder, drawn):
     for one, label in ((model, 2), (decoder, None)):
         begun = drawn[2][:3]
         found = uses.complete(one, begun, 6, label, candidates=6, seed=4, longest=LONGEST)
@@ -179,13 +179,13 @@ def test_completions_begin_with_what_was_begun_and_the_likeliest_come_first(mode
         if label is not None:
             seen = np.array([*begun[:2], [*begun[2, :2], 1]])
             context = one.context(one.encode([seen])[0], [label])
-        for drawing, nats, added in zip(*found, strict=True):
+        for drawing, nats, added, score in zip(*found, strict=True):
             if added:
                 np.testing.assert_array_equal(drawing[:3], begun)
             assert len(drawing) == 3 + added
             np.testing.assert_allclose(nats, log_likelihood(one, drawing, 3, context), rtol=1e-4)
-        assert (np.diff(found.per_point) <= 0).all()
-        assert found.per_point[0] == found.log_prob[0] / found.added[0]
+            np.testing.assert_allclose(score, nats / added**0.75 if added else -np.inf)
+        assert (np.diff(found.score) <= 0).all()
         assert len(set(found.added.tolist())) > 1
 
 
@@ -195,12 +195,29 @@ def test_the_best_of_more_candidates_are_kept(decoder, drawn):
     everything = uses.complete(decoder, drawn[0][:2], 12, candidates=12, **settings)
     assert_same(best.drawings, everything.drawings[:2], atol=0)
     few = uses.complete(decoder, drawn[0][:2], 3, candidates=3, **settings)
-    assert few.per_point.max() <= best.per_point[0]
+    assert few.score[0] <= best.score[0]
 
 
-def test_what_adds_no_point_comes_last(drawn):
-    found = uses.Completions([drawn[0], drawn[1]], np.array([-0.1, -90.0]), np.array([0, 3]))
-    np.testing.assert_allclose(found.per_point, [-np.inf, -30.0])
+def test_ranks_are_by_the_sum_the_mean_or_between(decoder, drawn):
+    settings = {"candidates": 12, "seed": 4, "longest": LONGEST}
+    by_sum = uses.complete(decoder, drawn[0][:2], 12, power=0, **settings)
+    by_mean = uses.complete(decoder, drawn[0][:2], 12, power=1, **settings)
+    np.testing.assert_allclose(by_sum.log_prob, np.sort(by_mean.log_prob)[::-1])
+    np.testing.assert_allclose(by_mean.score, np.sort(by_sum.log_prob / by_sum.added)[::-1])
+
+
+def test_what_adds_no_point_comes_last(decoder, drawn):
+    kernel, bias = decoder.head.get_weights()
+    decoder.head.set_weights([kernel, bias + 4.0 * (np.arange(len(bias)) == len(bias) - 1)])
+    try:
+        found = uses.complete(decoder, drawn[0][:2], 12, candidates=12, seed=4, longest=LONGEST)
+    finally:
+        decoder.head.set_weights([kernel, bias])
+    ended = found.added == 0
+    assert 0 < ended.sum() < 12
+    assert (np.diff(ended.astype(int)) >= 0).all()
+    assert (found.score[ended] == -np.inf).all()
+    assert found.log_prob[ended].min() > found.log_prob[~ended].max()
 
 
 # ---------------------------------------------------------------------- temperatures

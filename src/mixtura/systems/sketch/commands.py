@@ -174,7 +174,7 @@ def complete(
     count: int = 10,
     candidates: int | None = None,
 ) -> Given:
-    """Draw completions of a drawing that was begun, the likeliest first.
+    """Draw completions of a drawing that was begun, the best first.
 
     Args:
         draft: the run and the sheet.
@@ -204,7 +204,8 @@ def complete(
         candidates=candidates,
         **_settings(draft, opened),
     )
-    texts = [name, *(f"{nats:.2f} nats/point" if nats > -np.inf else "ended" for nats in found.per_point)]
+    numbers = zip(found.log_prob, found.added, strict=True)
+    texts = [name, *(f"{nats:.0f} nats, {added} pts" for nats, added in numbers)]
     title = "Completions, best first"
     sheet([begun, *found.drawings], draft.out, labels=texts, begun=len(begun), title=title)
     return given

@@ -21,6 +21,7 @@ from mixtura.systems.sketch.scoring import log_prob
 
 How = Literal["slerp", "lerp"]
 PER_KEPT = 4  # completions drawn for each that is kept
+POWER = 0.75  # of their length
 
 
 class Completions(NamedTuple):
@@ -30,16 +31,13 @@ class Completions(NamedTuple):
         drawings: `(n, 3)` each; they begin with what was begun.
         log_prob: of what was added, given what was begun, in nats: `(count,)`.
         added: how many points were: `(count,)`.
+        score: what they are ranked by; -inf where no point was added: `(count,)`.
     """
 
     drawings: list[np.ndarray]
     log_prob: np.ndarray
     added: np.ndarray
-
-    @property
-    def per_point(self) -> np.ndarray:
-        """What they are ranked by: nats per added point; -inf where none was."""
-        return np.where(self.added > 0, self.log_prob / np.maximum(self.added, 1), -np.inf)
+    score: np.ndarray
 
 
 def reconstruct(
@@ -190,21 +188,23 @@ def complete(
     label: int | None = None,
     *,
     candidates: int | None = None,
+    power: float = POWER,
     temperature: float | None = None,
     seed: int | None = None,
     longest: int = LONGEST,
 ) -> Completions:
     r"""Go on with a drawing that was begun, and keep the likeliest of what comes out (section 4.4).
 
-    Candidates are drawn together and ranked by what the model itself, at temperature 1, gives for each point
-    that was added to the m points that were there:
+    Candidates are drawn together and ranked by what the model itself, at temperature 1, says of the n points
+    that were added to the m that were there, the end included:
 
-    $$\frac1{n - m} \log p(S_{m+1}, \dots, S_n \mid S_1, \dots, S_m, z)$$
+    $$n^{-\alpha} \log p(S_{m+1}, \dots, S_{m+n} \mid S_1, \dots, S_m, z)$$
 
-    the end included. Of the sums the shortest drawings would be the largest, and which is the largest would
-    change with the units of the offsets; of the means it does not. A candidate that adds no point comes
-    last. A decoder's likelihood is exact; with a latent vector it is given z, the mean of
-    $q(z \mid S_{1..m})$.
+    The sum, with α = 0, is largest where a drawing ends soon; the mean, with α = 1, where a pen scribbles on
+    and never ends, as short moves have high densities. Translations of different lengths are ranked with an α
+    in between too (Wu et al. 2016, arXiv:1609.08144, equation 14). What adds no point comes last.
+
+    A decoder's likelihood is exact. A latent vector is the mean of $q(z \mid S_{1..m})$.
 
     Args:
         model: which.
@@ -212,6 +212,7 @@ def complete(
         count: how many to keep.
         label: of its class, for a model with classes.
         candidates: how many to draw; by default four for each that is kept.
+        power: α.
         temperature: of the draws.
         seed: of the draws.
         longest: points of a drawing at most, those begun included; what has not ended by then is cut.
@@ -235,9 +236,10 @@ def complete(
     settings = {"temperature": temperature, "seed": split_seed(seed, candidates)}
     drawn = model.draw(candidates, longest, context=context, begun=begun, **settings)
     added = np.array([len(one) - len(begun) for one in drawn])
-    found = Completions(drawn, log_prob(model, drawn, context, len(begun)), added)
-    best = np.argsort(-found.per_point, kind="stable")[:count]
-    return Completions([drawn[number] for number in best], found.log_prob[best], added[best])
+    nats = log_prob(model, drawn, context, len(begun))
+    score = np.where(added > 0, nats / np.maximum(added, 1) ** power, -np.inf)
+    best = np.argsort(-score, kind="stable")[:count]
+    return Completions([drawn[number] for number in best], nats[best], added[best], score[best])
 
 
 def temperatures(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 
 def compiled(function: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
@@ -22,7 +23,10 @@ def compiled(function: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
     if backend == "torch":
         import torch
 
-        return torch.no_grad()(function)
+        def eager(*arguments: Any) -> Any:
+            return function(*keras.tree.map_structure(_tensor, arguments))
+
+        return torch.no_grad()(eager)
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -37,3 +41,8 @@ def compiled(function: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
             return function(*arguments)
 
     return lambda *arguments: run([variable.value for variable in variables], *arguments)
+
+
+def _tensor(value: Any) -> Any:
+    """Return an array as a tensor, as the compilers of the other backends do."""
+    return keras.ops.convert_to_tensor(value) if isinstance(value, np.ndarray) else value

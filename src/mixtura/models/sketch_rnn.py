@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
@@ -194,7 +194,7 @@ class SketchRNN(SequenceModel):
         """
         if not self.latent_size:
             raise ValueError("this model has no latent vector: it is a decoder alone")
-        run = compiled(self.posterior_of, self)
+        run = self._program("encode", self.posterior_of)
         events = [self.events(one) for one in drawings]
         found = np.zeros((2, len(events), self.latent_size), np.float32)
         order = np.argsort([len(one) for one in events], kind="stable")
@@ -252,11 +252,14 @@ class SketchRNN(SequenceModel):
             begun: what all begin with, `(n, 3)`.
             **settings: of `mixtura.generation.generate`: `seed`, `temperature`, `sampler`.
         """
+        steps = max(1, longest - (0 if begun is None else len(begun)) + self.closing)
         if begun is not None:
             settings["prompt"] = opened(begun)
-        steps = max(1, longest - (0 if begun is None else len(begun)) + self.closing)
         found = self.generate(steps, batch_size=count, context=context, **settings)
-        return [self.drawing(found[row]) for row in range(len(found))]
+        drawings = [self.drawing(found[row])[:longest] for row in range(len(found))]
+        for drawing in drawings:
+            drawing[-1, 2] = 1
+        return drawings
 
     def drawing(self, events: np.ndarray) -> np.ndarray:
         """Return events that were drawn as a drawing `(n, 3)`: up to its end, or cut where they stop."""
@@ -267,6 +270,13 @@ class SketchRNN(SequenceModel):
         drawing = np.column_stack([events[:, :2], events[:, LIFT] > 0.5]).astype(float)
         drawing[-1, 2] = 1
         return drawing
+
+    def _program(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a compiled function of this model, made at its first use."""
+        kept = vars(self).setdefault("_mixtura_compiled", {})
+        if name not in kept:
+            kept[name] = compiled(function, self)
+        return kept[name]
 
     # ------------------------------------------------------------------ storage
 

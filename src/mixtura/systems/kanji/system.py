@@ -57,7 +57,7 @@ class Kanji(Drawings):
         "small": Preset(
             network={
                 "head": "strokes",
-                "components": 20,
+                "components": 40,
                 "units": (256,),
                 "sees_place": True,
                 "stretch": 0.15,
@@ -65,9 +65,9 @@ class Kanji(Drawings):
                 "copies": 4,
                 "temperature": 0.4,
             },
-            epochs=6,
+            epochs=10,
             batch_size=32,
-            learning_rate=3e-3,
+            learning_rate=5e-3,
         ),
         "tiny": Preset(
             network={"head": "strokes", "components": 2, "units": (8,), "sees_place": True},

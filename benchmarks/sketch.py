@@ -13,9 +13,8 @@ Mixtura's; above 1, Mixtura is faster. Compiling happens before.
 
 `training` is steps on batches of 100 drawings, with the published loss, Adam, and gradients clipped by value.
 
-- `padded`: every drawing is padded to 251 events, and padding counts, as published. The peer packs what its
-  encoder reads. Once without recurrent dropout, which `nn.LSTM` has not either, and once with ours of 0.1
-  against the peer's none;
+- `padded`: every drawing is padded to 251 events, and padding counts, as published. Once without recurrent
+  dropout, which `nn.LSTM` has not either, and once with ours of 0.1 against the peer's none;
 - `buckets`: rows of up to four lengths, on both sides the same ones; padding does not count;
 - `as trained`: our buckets against the peer's padding: how each is used without further thought.
 

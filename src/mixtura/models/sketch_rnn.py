@@ -273,7 +273,7 @@ class SketchRNN(SequenceModel):
 
     def _program(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a compiled function of this model, made at its first use."""
-        kept = vars(self).setdefault("_mixtura_compiled", {})
+        kept = self.__dict__.setdefault("_mixtura_compiled", {})
         if name not in kept:
             kept[name] = compiled(function, self)
         return kept[name]

@@ -219,13 +219,12 @@ def _log_weights(
 ) -> tuple[Any, Any]:
     """Return log p(y | z) p(z) / q(z), `(draws, samples, batch)`, and the loss of each event for one z."""
     params, _, ratio = _decoded(model, events, eps, labels)
-    totals, each = [], []
-    for draw in range(targets.shape[0]):
-        target = ops.broadcast_to(targets[draw], (*params.shape[:-1], 5))
-        nll = loss.call(target, params) * is_real
-        totals.append(ratio - ops.sum(nll, axis=-1))
-        each.append(nll[0])
-    return ops.stack(totals), ops.stack(each)
+
+    def one(target: Any) -> tuple[Any, Any]:
+        nll = loss.call(ops.broadcast_to(target, (*params.shape[:-1], 5)), params) * is_real
+        return ratio - ops.sum(nll, axis=-1), nll[0]
+
+    return ops.map(one, targets)
 
 
 def _log_mean_exp(values: np.ndarray, axis: int) -> np.ndarray:

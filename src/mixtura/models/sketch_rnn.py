@@ -200,7 +200,8 @@ class SketchRNN(SequenceModel):
         order = np.argsort([len(one) for one in events], kind="stable")
         for start in range(0, len(order), ROWS):
             some = order[start : start + ROWS]
-            read = run(padded([events[number] for number in some], ROWS))
+            rows = 1 << (len(some) - 1).bit_length()
+            read = run(padded([events[number] for number in some], rows))
             found[:, some] = [ops.convert_to_numpy(part)[: len(some)] for part in read]
         return found[0], found[1]
 

@@ -3,51 +3,24 @@ import pytest
 from keras import ops
 
 import mixtura as mx
-from mixtura.data.sequences import Sequences
-from mixtura.data.sketches import write_sketches
-from mixtura.data.strokes import from_polylines, to_stroke5
+from mixtura.data.strokes import to_stroke5
 from mixtura.errors import InputError
 from mixtura.models.sketch_rnn import SketchRNN
 from mixtura.systems import runs
-from mixtura.systems.registry import find
 from mixtura.systems.sketch import uses
 
 LONGEST = 24
 
 
-def shapes(count=10):
-    """Return squares, circles and zigzags, and the number of each kind."""
-    rng = np.random.default_rng(0)
-    square = np.array([[0, 0], [40, 0], [40, 40], [0, 40], [0, 0]])
-    angle = np.linspace(0, 2 * np.pi, 9)
-    circle = 20 * np.column_stack([np.cos(angle), np.sin(angle)])
-    zigzag = np.array([[0, 0], [10, 30], [20, 0], [30, 30], [40, 0]])
-    made, labels = [], []
-    for number in range(3 * count):
-        line = (square, circle, zigzag)[number % 3] * rng.uniform(0.7, 1.3)
-        dot = line.mean(axis=0)[None] + 30
-        made.append(np.rint(from_polylines([line, dot])))
-        labels.append(number % 3)
-    return made, labels
+@pytest.fixture(scope="module")
+def drawn(drawings):
+    return list(drawings)
 
 
 @pytest.fixture(scope="module")
-def drawn():
-    return shapes()[0]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """Return a model with a latent vector and classes, trained for seconds."""
-    folder = tmp_path_factory.mktemp("shapes")
-    drawings, labels = shapes()
-    names = {"categories": np.array(["square", "circle", "zigzag"])}
-    sequences = Sequences.of(drawings, label=np.array(labels))
-    write_sketches(
-        folder / "shapes.npz", Sequences(sequences.data, sequences.offsets, sequences.fields, names)
-    )
-    runs.train(find("sketch"), folder / "shapes.npz", folder / "run", preset="tiny")
-    return runs.opened(folder / "run")[1]
+def model(run):
+    """Return a model with a latent vector and classes."""
+    return runs.opened(run)[1]
 
 
 @pytest.fixture(scope="module")

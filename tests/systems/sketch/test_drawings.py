@@ -1,0 +1,229 @@
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from mixtura.data.sequences import Sequences
+from mixtura.data.sketches import read_sketches, write_sketches
+from mixtura.data.strokes import to_stroke5
+from mixtura.errors import InputError
+from mixtura.models.variational import SketchLoss
+from mixtura.systems import runs
+from mixtura.systems.registry import find
+from mixtura.systems.sketch.drawings import as_drawings, as_events, augmented, number_of
+from mixtura.systems.sketch.heads import head
+from mixtura.systems.sketch.schedules import Falling
+from mixtura.systems.system import Preset
+
+SKETCH = find("sketch")
+
+
+def changed(name, **network):
+    preset = SKETCH.presets[name]
+    return replace(preset, network={**preset.network, **network})
+
+
+def test_events_and_drawings_are_the_same(drawings):
+    events = as_events(drawings)
+    for one, drawing in zip(events, drawings, strict=True):
+        np.testing.assert_array_equal(one, to_stroke5(drawing, closing=False))
+    np.testing.assert_array_equal(as_drawings(events).data, drawings.data)
+    assert events.fields["label"].tolist() == drawings.fields["label"].tolist()
+
+
+def test_the_corpus_is_split_as_the_file_says(drawings, tmp_path):
+    split = np.array([0] * 24 + [1] * 3 + [2] * 3)
+    path = tmp_path / "split.npz"
+    write_sketches(path, replace(drawings, fields={**drawings.fields, "split": split}))
+    corpus = SKETCH.corpus(path, SKETCH.presets["tiny"], seed=5)
+    for part, number in ((corpus.training, 0), (corpus.validation, 1), (corpus.test, 2)):
+        np.testing.assert_array_equal(as_drawings(part).data, drawings[split == number].data)
+    training = drawings[split == 0]
+    assert corpus.facts["spread"] == pytest.approx(training.data[:, :2].std())
+    assert corpus.facts["categories"] == ["square", "circle", "zigzag"]
+    assert corpus.step == [1.0, 1.0, 0.0, 0.0, 0.0]
+
+
+def test_drawings_that_are_too_long_are_left_out_and_counted(shapes_npz, drawings):
+    lengths = drawings.lengths
+    corpus = SKETCH.corpus(shapes_npz, changed("tiny", longest=int(lengths.min())), seed=0)
+    assert corpus.facts["too_long"] == (lengths > lengths.min()).sum()
+    assert corpus.facts["longest"] == lengths.min()
+    with pytest.raises(InputError, match="0 drawings of at most 2 points"):
+        SKETCH.corpus(shapes_npz, changed("tiny", longest=2), seed=0)
+
+
+def test_copies_are_stretched_and_thinned_otherwise(drawings):
+    preset = Preset(network={"copies": 3, "stretch": 0.2})
+    copies = augmented(drawings, preset, seed=0)
+    assert len(copies) == 3 * len(drawings)
+    assert copies.fields["label"].tolist() == drawings.fields["label"].tolist() * 3
+    first = len(drawings.data)
+    ratios = [
+        copies.data[n * first : (n + 1) * first, :2] / np.where(drawings.data[:, :2], drawings.data[:, :2], 1)
+        for n in (0, 1)
+    ]
+    moved = drawings.data[:, 0] != 0
+    assert 0.79 < ratios[0][moved, 0].min() < ratios[0][moved, 0].max() < 1.21
+    assert not np.allclose(ratios[0][moved, 0], ratios[1][moved, 0])
+    thin = augmented(drawings, Preset(network={"thinning": 0.5}), seed=0)
+    assert thin.lengths.sum() < drawings.lengths.sum()
+    np.testing.assert_allclose(
+        [one[:, :2].sum(0) for one in thin], [one[:, :2].sum(0) for one in drawings], atol=1e-9
+    )
+    assert augmented(drawings, Preset(), seed=0).data is not None
+
+
+def test_published_rows_are_padded_to_the_longest_and_padding_counts(shapes_npz):
+    preset = changed("paper", longest=20, units=(3,), encoder_units=2, latent_size=2, components=2, copies=1)
+    preset = replace(preset, batch_size=4)
+    corpus = SKETCH.corpus(shapes_npz, preset, seed=0)
+    model = SKETCH.build(preset, corpus, seed=0)
+    rows = SKETCH.rows(model, preset, corpus.training)
+    ((x, y, weight),) = rows.parts
+    assert y.shape[1:] == (21, 5)
+    assert (weight[: len(corpus.training)] > 0).all()
+    drawing = as_drawings(corpus.training)[0]
+    np.testing.assert_array_equal(y[0, : len(drawing), :2], drawing[:, :2])
+    np.testing.assert_array_equal(y[0, len(drawing) :], np.tile([0, 0, 0, 0, 1], (21 - len(drawing), 1)))
+    trainer = SKETCH.trainer(model, preset)
+    SKETCH.compile(trainer, preset, 10)
+    assert isinstance(trainer.loss, SketchLoss)
+    assert (trainer.loss.closing, trainer.loss.floor) == (True, 1e-6)
+    assert trainer.optimizer.clipvalue == 1.0
+
+
+@pytest.mark.parametrize("name", ["kanji", "sketch"])
+def test_paper_presets_have_the_published_settings(name):
+    system = find(name)
+    paper = system.presets["paper"]
+    assert paper.network["head"] == "parts"
+    assert paper.batch_size == 100
+    if name == "kanji":
+        assert paper.network["pen_weights"] == (1.0, pytest.approx(200**0.5), 200.0)
+        assert (paper.network["components"], paper.network["units"]) == (24, (256, 256))
+    else:
+        # In nats per drawing: w N_max / N_z and 0.2 N_z.
+        assert paper.network["kl_weight"] * 128 / 250 == pytest.approx(0.5)
+        assert paper.network["kl_floor"] / 128 == pytest.approx(0.2)
+
+
+def test_the_rate_falls_as_published():
+    rate = Falling(1e-3, 1e-5, 0.9999)
+    np.testing.assert_allclose(
+        [float(rate(n)) for n in (0, 10_000)], [1e-3, 0.99e-3 * 0.9999**10_000 + 1e-5], rtol=1e-4
+    )
+    assert (
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(rate)).get_config()
+        == rate.get_config()
+    )
+
+
+def test_heads_are_of_the_data(drawings):
+    published, ours = head("parts", 20, 30.0, 1.0), head("strokes", 20, 30.0, 1.0)
+    assert (published.params_size, ours.params_size) == (123, 180)
+    assert published.floors[0] == 0
+    assert ours.floors[0] == pytest.approx(1 / 12**0.5)  # the deviation of rounding
+    with pytest.raises(ValueError, match="there is no head 'other'"):
+        head("other", 1, 1.0, 0.0)
+
+
+# ---------------------------------------------------------------------- a run
+
+
+def test_training_leaves_numbers_and_sheets(run):
+    report = json.loads((run / "report.json").read_text())
+    numbers = report["sketch"]
+    assert numbers["drawings"] == {"training": 24, "validation": 3, "test": 3}
+    assert numbers["nats_per_drawing"] == pytest.approx(report["scores"]["nll_per_sequence"])
+    assert {"L_R", "L_KL"} <= numbers.keys()
+    assert set(numbers["recognised"]) == {"real", "drawn"}
+    assert numbers["nearest"]["ratio"] > 0
+    assert numbers["drawn"]["real"]["strokes"] == 2
+    for name in ("drawn", "real", "nearest", "reconstructed"):
+        assert (run / "figures" / f"{name}.svg").read_text().startswith("<svg")
+    history = (run / "history.csv").read_text().splitlines()
+    assert {"kl", "loss", "val_kl", "val_loss"} <= set(history[0].split(","))
+
+
+@pytest.mark.parametrize("ending", [".svg", ".npz", ".ndjson", ".inkml", ""])
+def test_drawings_are_written_in_every_format(run, tmp_path, ending):
+    out = tmp_path / f"drawn{ending}"
+    drawn = runs.generate(run, out, count=3, steps=7, seed=0, category="circle", overwrite=False)
+    assert len(drawn) == 3
+    assert drawn.lengths.max() <= 7
+    if ending == ".svg":
+        assert out.read_text().startswith("<svg")
+    else:
+        assert len(read_sketches(out)) == 3
+
+
+def test_a_prompt_is_gone_on_with(run, drawings, tmp_path):
+    begun = drawings[0][:3]
+    write_sketches(tmp_path / "begun.npz", Sequences.of([begun], label=[0]).__class__.of([begun]))
+    with pytest.raises(InputError, match="does not say of which category"):
+        runs.generate(run, tmp_path / "out.npz", count=2, seed=0, prompt=tmp_path / "begun.npz")
+    labelled = replace(drawings[:1], data=begun, offsets=np.array([0, 3]))
+    write_sketches(tmp_path / "begun.npz", labelled)
+    drawn = runs.generate(run, tmp_path / "out.npz", count=2, seed=0, prompt=tmp_path / "begun.npz")
+    for one in as_drawings(drawn):
+        np.testing.assert_allclose(one[:3, :2], begun[:, :2], atol=1e-5)
+
+
+def test_a_run_is_scored_on_a_file_whose_categories_are_in_another_order(run, drawings, tmp_path):
+    backwards = replace(
+        drawings,
+        fields={"label": 2 - drawings.fields["label"]},
+        facts={"categories": drawings.facts["categories"][::-1]},
+    )
+    write_sketches(tmp_path / "same.npz", drawings)
+    write_sketches(tmp_path / "backwards.npz", backwards)
+    one, other = (runs.evaluate(run, tmp_path / name) for name in ("same.npz", "backwards.npz"))
+    np.testing.assert_allclose(one.nll, other.nll)
+
+
+def test_wrong_input_is_named(run, drawings, tmp_path):
+    with pytest.raises(InputError, match=r"no category 'squair' among the 3; near it are square"):
+        number_of("squair", ["square", "circle", "zigzag"])
+    with pytest.raises(InputError, match="no category 'hexagon'"):
+        runs.generate(run, tmp_path / "out.svg", category="hexagon")
+    assert not (tmp_path / "out.svg").exists()
+    with pytest.raises(InputError, match=r"expected \.svg, \.npz, \.ndjson, \.bin, \.inkml, no ending"):
+        runs.generate(run, tmp_path / "out.gif")
+    long = np.tile(drawings[0], (30, 1))
+    path = tmp_path / "long.npz"
+    write_sketches(path, replace(drawings[:1], data=long, offsets=np.array([0, len(long)])))
+    with pytest.raises(InputError, match=r"drawing 1 has \d+ points; expected at most \d+, as in training"):
+        runs.evaluate(run, path)
+    with pytest.raises(InputError, match="needs drawings"):
+        SKETCH.corpus(None, SKETCH.presets["tiny"], 0)
+
+
+# ---------------------------------------------------------------------- models of other programs
+
+
+def test_a_decoder_goes_to_the_browser_and_back(shapes_npz, tmp_path):
+    kanji = find("kanji")
+    preset = kanji.presets["decoder"]
+    preset = replace(preset, network={**preset.network, "units": (3,), "copies": 1, "longest": 20})
+    corpus = kanji.corpus(shapes_npz, preset, 0)
+    model = kanji.build(preset, corpus, 0)
+    assert kanji.give(model, corpus.facts, tmp_path / "model.json") == ""
+    other = runs.adopt(tmp_path / "model.json", tmp_path / "run", find("sketch"))
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, atol=2e-4)
+    drawn = runs.generate(tmp_path / "run", tmp_path / "out.svg", count=2, seed=0)
+    assert drawn.lengths.max() <= corpus.facts["longest"]
+    with pytest.raises(InputError, match=r"ends in '\.txt'; expected \.json"):
+        kanji.give(model, corpus.facts, tmp_path / "model.txt")
+    with pytest.raises(InputError, match="leave the scale out"):
+        runs.adopt(tmp_path / "model.json", tmp_path / "other", find("sketch"), scale=2.0)
+
+
+def test_a_model_that_the_browser_cannot_hold_is_refused(run, tmp_path):
+    system, model, config = runs.opened(run)
+    with pytest.raises(InputError, match=r"model\.json: "):
+        system.give(model, config["facts"], tmp_path / "model.json")
+    assert not (tmp_path / "model.json").exists()

@@ -42,6 +42,7 @@ class Drawings(System):
     - `copies`: how often each drawing is learnt from in an epoch, each time stretched otherwise;
     - `stretch`: by how much at most, in each direction;
     - `thinning`: the share of points inside strokes that are left out;
+    - `start`: whether the head begins at the distribution of events; ours does unless told otherwise;
     - `recipe`: "2015" or "2017" for the published optimiser.
     """
 
@@ -103,7 +104,7 @@ class Drawings(System):
     # ------------------------------------------------------------------ the model
 
     def build(self, preset: Preset, corpus: Corpus, seed: int) -> SequenceModel:
-        """Return the network; with our head it begins at the distribution of events, whatever came before."""
+        """Return the network, whose head may begin at the distribution of events, whatever came before."""
         settings = preset.network
         step = max(corpus.step[:2]) if corpus.step else 0.0
         family = head(settings["head"], settings["components"], corpus.facts["spread"], step)
@@ -112,7 +113,7 @@ class Drawings(System):
             own["num_classes"] = len(corpus.facts.get("categories", ()))
             own["class_size"] = settings["class_size"] if own["num_classes"] else 0
         model = SketchRNN(family, seed=seed, **own)
-        if settings["head"] == "strokes":
+        if settings.get("start", settings["head"] == "strokes"):
             initialize_head(model, corpus.training.data[::5], seed=seed)
         return model
 

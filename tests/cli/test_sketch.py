@@ -134,6 +134,21 @@ def test_the_same_seed_makes_the_same_sheet(main, folder, tmp_path):
     assert (tmp_path / "a.svg").read_text() == (tmp_path / "b.svg").read_text()
 
 
+def test_what_is_too_long_is_not_taken_unasked(main, folder, tmp_path):
+    orange, texts = run(main, tmp_path / "a.svg", "reconstruct", folder / "classes", folder / "known.npz")
+    assert orange == [True] * 5 + [False] * 5
+    assert texts[1:] == ["1 house", "2 sun", "3 house", "4 sun", "5 house"]
+
+
+def test_a_run_draws_at_its_own_temperature(main, folder, tmp_path):
+    own = saved(tmp_path / "own", "sketch", {"longest": 10, "temperature": 0.1}, latent_size=2)
+    arguments = ("complete", own, folder / "plain.npz")
+    for name, options in (("a", ()), ("b", ("--temperature", 0.1)), ("c", ("--temperature", 1))):
+        run(main, tmp_path / f"{name}.svg", *arguments, *options)
+    first, second, third = ((tmp_path / f"{name}.svg").read_bytes() for name in "abc")
+    assert first == second != third
+
+
 def test_broken_lines_are_named(main, folder, tmp_path):
     source = tmp_path / "some.ndjson"
     source.write_text('{"drawing": [[[0, 9, 9], [0, 0, 9]]]}\nnonsense\n{"drawing": [[[1, 5], [2, 8]]]}\n')

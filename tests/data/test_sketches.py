@@ -121,6 +121,19 @@ def test_fields_and_facts_of_an_npz_file(tmp_path):
         assert stored["data"].shape == wanted.data.shape
 
 
+@pytest.mark.parametrize("labels", [[0, 2, 1], [0, -1, 1], [0.0, 0.5, 1.0], ["0", "1", "1"]])
+def test_labels_that_number_no_category(tmp_path, labels):
+    path, wanted = tmp_path / "a.npz", some(label=np.array(labels))
+    write_sequences(path, wanted)
+    number = 1 if labels[1] == 0.5 or labels[0] == "0" else 2
+    with pytest.raises(InputError, match=rf"a\.npz, drawing {number}: the label is .* from 0 to 1$"):
+        read_sketches(path)
+    path.unlink()
+    with pytest.raises(InputError, match="the label is"):
+        write_sketches(path, wanted)
+    assert not path.exists()
+
+
 def test_integers_without_a_last_end(tmp_path):
     data = np.array([[1, 2, 0], [3, 4, 0], [5, 6, 1]], dtype=np.int16)
     write_sequences(tmp_path / "a.npz", Sequences.of([data[:2], data]))

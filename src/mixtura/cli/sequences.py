@@ -100,7 +100,8 @@ def generate(
         count: how many sequences.
         steps: of each; by default the system's own number.
         seed: of the draws; by default fresh ones each time.
-        temperature: 1 draws from the model itself; lower is neater, higher is wilder.
+        temperature: 1 draws from the model itself; lower is neater, higher is wilder; by default the run's
+            own, or 1.
         prompt: a file of what the sequences begin with: one sequence for all, or one for each.
         category: what to draw, for a system with categories.
         overwrite: replace the output if it exists.

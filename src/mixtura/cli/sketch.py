@@ -32,7 +32,8 @@ class Sheet:
     Attributes:
         out: the sheet to write, an SVG file; what was given is orange on it, what the model drew black.
         category: of the drawings, where their file does not say; else, which of its drawings to take.
-        temperature: 1 draws from the model itself; lower is neater, higher is wilder.
+        temperature: 1 draws from the model itself; lower is neater, higher is wilder; by default the run's
+            own.
         seed: of the draws; by default fresh ones each time.
         overwrite: replace the sheet if it exists.
     """

@@ -53,7 +53,8 @@ def read_sketches(path: str | Path, simplify: bool = False) -> Sequences:
         `categories`. The fact `left_out` has sentences about lines and files that were left out, if any were.
 
     Raises:
-        InputError: if there is no such file, or no drawing in it.
+        InputError: if there is no such file, or no drawing in it; if a drawing is none (see `check`), or its
+            label no number of a category.
     """
     path = Path(path)
     if path.is_dir():
@@ -162,8 +163,21 @@ def _checked(sequences: Sequences, name: str) -> Sequences:
     if not fine or not (np.abs(data) <= FLOAT32_MAX).all() or not np.isin(data[:, 2], (0, 1)).all():
         for number, drawing in enumerate(sequences):
             check(drawing, f"{name}, drawing {number + 1}")
+    if "label" in fields and "categories" in facts:
+        _check_labels(fields["label"], facts["categories"].size, name)
     data[lasts, 2] = 1
     return Sequences(data, sequences.offsets, fields, {**facts, "columns": np.array(COLUMNS)})
+
+
+def _check_labels(labels: np.ndarray, known: int, name: str) -> None:
+    """Raise an InputError if a label is no number of a category."""
+    wrong = ~np.isin(labels, np.arange(known)) | (labels.dtype.kind not in "iu")
+    if wrong.any():
+        number = int(wrong.argmax())
+        raise InputError(
+            f"{name}, drawing {number + 1}: the label is {labels[number]}; expected the number of a "
+            f"category, from 0 to {known - 1}"
+        )
 
 
 def _read_folder(path: Path) -> Sequences:

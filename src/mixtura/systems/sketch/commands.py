@@ -34,7 +34,7 @@ class Draft:
         run: as `runs.opened` takes it.
         out: the SVG file to write.
         category: of the drawings. In a file of several it picks those of this one.
-        temperature: as in `mixtura.generation.generate`.
+        temperature: as in `mixtura.generation.generate`; None for the run's own.
         seed: of the draws; None for fresh ones.
         overwrite: replace the sheet if it exists.
     """
@@ -60,7 +60,8 @@ class Draft:
             )
         facts = config["facts"]
         categories = list(facts.get("categories", ())) if model.num_classes else []
-        return Opened(model, facts.get("longest") or LONGEST, categories)
+        own = facts.get("temperature") if self.temperature is None else self.temperature
+        return Opened(model, facts.get("longest") or LONGEST, categories, own)
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ class Opened:
         model: which.
         longest: points of a drawing at most, as in training.
         categories: the names of its classes; none where it has none.
+        temperature: to draw at: the one asked for, else the run's own, which `mixtura generate` draws at too.
     """
 
     model: SketchRNN
     longest: int
     categories: Sequence[str]
+    temperature: float | None
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,7 @@ def temperatures(draft: Draft, values: Sequence[float], count: int = 10) -> None
 
 
 def _settings(draft: Draft, opened: Opened) -> dict:
-    return {"temperature": draft.temperature, "seed": draft.seed, "longest": opened.longest}
+    return {"temperature": opened.temperature, "seed": draft.seed, "longest": opened.longest}
 
 
 def _points(drawings: Sequence[np.ndarray | None]) -> list[int]:
@@ -288,7 +291,7 @@ def _read(
     room: int = 0,
     rng: np.random.Generator | None = None,
 ) -> Given:
-    """Return the drawings of a file that were picked, or else the first ones.
+    """Return the drawings of a file that were picked, or else the first ones that are not too long.
 
     Args:
         source: the file.
@@ -316,8 +319,9 @@ def _read(
     if pick is not None:
         numbers = _picked(pick, found, source)
     else:
-        numbers = (numbers if rng is None else rng.permutation(numbers))[:count]
-        numbers.sort()
+        fits = np.minimum(found.lengths[numbers - 1], points or np.inf) <= opened.longest - room
+        numbers = numbers[fits] if fits.any() else numbers
+        numbers = np.sort((numbers if rng is None else rng.permutation(numbers))[:count])
     drawings, names, labels = [], [], []
     for number in numbers.tolist():
         drawing, name = found[number - 1][:points], f"{source}: drawing {number}"

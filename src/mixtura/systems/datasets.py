@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mixtura.data.quickdraw import categories_of
 from mixtura.data.sequences import Sequences
 from mixtura.data.sketches import ENDINGS, SPLITS, read_sketches, write_sketches
 from mixtura.data.strokes import (
     Lines,
+    categories_of,
     fitted,
     from_polylines,
     polylines,

@@ -62,7 +62,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "recipe": "",
         "recurrent_dropout": 0.0,
         "thinning": 0.0,
-        "dither": 1.0,
+        "dither": True,
         "kl_floor": 0.0,
     },
     "start": {"start": True},

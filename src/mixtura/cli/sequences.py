@@ -62,7 +62,8 @@ def train(
     for name, value in result.numbers.items():
         if isinstance(value, int | float | str):
             shown = f"{value:.4g}" if isinstance(value, float) else value
-            print(f"{name.replace('_', ' ')}: {shown}")
+            label = name if name[0].isupper() else name.replace("_", " ")  # L_R is a symbol
+            print(f"{label}: {shown}")
     own = f" --system {system}" if system.endswith(".py") else ""
     print(f"All numbers are in {out}/report.json, figures in {out}/figures.")
     print(f"Next: mixtura generate {out}{own} --out FILE")

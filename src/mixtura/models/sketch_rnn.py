@@ -105,7 +105,7 @@ class SketchRNN(SequenceModel):
             )
         self.context_size = self.latent_size + self.class_size
         self.closing, self.sees_place, self.encoder_units = bool(closing), bool(sees_place), encoder_units
-        self._stack = stack
+        self._stack, self.seed = stack, seed
         width = 5 + self.context_size
         self.rnn.build((None, None, width))
         self.head.build((None, stack.output_size))
@@ -284,10 +284,9 @@ class SketchRNN(SequenceModel):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         stack = {
-            name: getattr(self._stack, name)
-            for name in ("units", "cell", "layer_norm", "recurrent_dropout", "seed")
+            name: getattr(self._stack, name) for name in ("units", "cell", "layer_norm", "recurrent_dropout")
         }
-        names = ("latent_size", "encoder_units", "num_classes", "class_size", "closing", "sees_place")
+        names = ("latent_size", "encoder_units", "num_classes", "class_size", "closing", "sees_place", "seed")
         return {
             **super().get_config(),
             "family": keras.saving.serialize_keras_object(self.family),

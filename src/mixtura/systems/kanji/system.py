@@ -61,7 +61,7 @@ class Kanji(Drawings):
                 "units": (256,),
                 "sees_place": True,
                 "stretch": 0.15,
-                "dither": 1.0,
+                "dither": True,
                 "copies": 4,
                 "temperature": 0.4,
             },

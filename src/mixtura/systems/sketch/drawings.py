@@ -42,6 +42,7 @@ class Drawings(System):
     - `copies`: how often each drawing is learnt from in an epoch, each time stretched otherwise;
     - `stretch`: by how much at most, in each direction;
     - `thinning`: the share of points inside strokes that are left out;
+    - `dither`: whether there is noise of a recording step on the targets;
     - `start`: whether the head begins at the distribution of events; ours does unless told otherwise;
     - `recipe`: "2015" or "2017" for the published optimiser.
     """
@@ -79,15 +80,19 @@ class Drawings(System):
             "longest": int(short.lengths.max()),
             "spread": spread(training),
             "too_long": len(found) - len(short),
+            "left_out": [str(sentence) for sentence in found.facts.get("left_out", ())],
             "temperature": preset.network.get("temperature", 1.0),
             "drawings": {"training": len(training), "validation": len(validation), "test": len(test)},
         }
         if "label" in found.fields and len(found.facts.get("categories", ())) > 1:
             facts["categories"] = [str(name) for name in found.facts["categories"]]
+        if not facts["spread"] > 0:
+            raise InputError(f"{data}: no drawing moves the pen; expected lines.")
+        steps = [step, step, 0.0, 0.0, 0.0]
         training = augmented(training, preset, seed)
         parts = {"training": training, "validation": validation, "test": test}
-        events = {name: as_events(part) for name, part in parts.items()}
-        return Corpus(**events, step=[step, step, 0.0, 0.0, 0.0], facts=facts)
+        events = {name: _noting(as_events(part), recording_step=steps) for name, part in parts.items()}
+        return Corpus(**events, step=steps, facts=facts)
 
     def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
         """Return those of pictures and of drawings; none for a folder of pictures."""
@@ -123,10 +128,10 @@ class Drawings(System):
         if not model.context_size:
             return model
         settings = {name: value for name, value in preset.network.items() if name.startswith("kl_")}
-        return Variational(model, seed=0, **settings)
+        return Variational(model, seed=model.seed, **settings)
 
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
-        """Return whole drawings, noise of a recording step on the targets."""
+        """Return whole drawings as the preset trains on them."""
         assert isinstance(model, SketchRNN)
         network = preset.network
         events = _ended(sequences) if model.closing else sequences
@@ -134,9 +139,7 @@ class Drawings(System):
             events = events.map(lambda one: padded([one], time=network["longest"] + 1)[0])
         labels = sequences.fields["label"] if model.num_classes else None
         rows = Ragged.padded(events, preset.batch_size, preset.buckets, context=labels)
-        if "dither" not in network:
-            return rows
-        return rows.dithered(np.array([network["dither"]] * 2 + [0.0] * 3))
+        return rows.dithered(sequences.facts["recording_step"]) if network.get("dither") else rows
 
     def compile(self, model: keras.Model, preset: Preset, steps: int) -> None:
         """Compile with the loss and the optimiser of the preset."""
@@ -289,6 +292,10 @@ def _labelled(drawings: Sequences, categories: Sequence[str], path: Path) -> Seq
     labels = np.array([known[name] for name in names])
     facts = {**drawings.facts, "categories": np.array(categories)}
     return replace(drawings, fields={**drawings.fields, "label": labels}, facts=facts)
+
+
+def _noting(events: Sequences, **facts: Any) -> Sequences:
+    return replace(events, facts={**events.facts, **facts})
 
 
 def _split(drawings: Sequences, seed: int, data: Path) -> tuple[Sequences, ...]:

@@ -39,6 +39,8 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "drawings": facts["drawings"],
         "too_long": facts["too_long"],
     }
+    if facts["left_out"]:
+        numbers["left_out"] = "; ".join(facts["left_out"])
     real = test[np.random.default_rng(seed).permutation(len(test))[:DRAWN]]
     drawn = _drawn(model, real, facts, seed)
     numbers["drawn"] = {"temperature": facts["temperature"], **_shape(drawn), "real": _shape(real)}

@@ -43,24 +43,27 @@ class Sketch(Drawings):
             batch_size=100,
             buckets=1,
         ),
+        # z is to say something: 16 nats of a drawing cost nothing.
         "small": Preset(
             network={
                 "head": "strokes",
-                "components": 20,
+                "components": 40,
                 "units": (256,),
                 "encoder_units": 96,
                 "latent_size": 32,
                 "class_size": 32,
                 "sees_place": True,
-                "stretch": 0.15,
-                "dither": 1.0,
-                "copies": 4,
+                "recurrent_dropout": 0.1,
+                "kl_floor": 16.0,
                 "kl_decay": 0.999,
+                "stretch": 0.15,
+                "dither": True,
+                "copies": 4,
                 "temperature": 0.4,
             },
-            epochs=6,
+            epochs=4,
             batch_size=32,
-            learning_rate=3e-3,
+            learning_rate=4e-3,
         ),
         "tiny": Preset(
             network={

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mixtura.systems.sketch.drawings import Drawings
+from mixtura.systems.sketch.drawings import OURS, PUBLISHED, Drawings
 from mixtura.systems.sketch.reporting import report
 from mixtura.systems.system import Outcome, Preset
 
@@ -36,39 +36,8 @@ class Kanji(Drawings):
             batch_size=100,
         ),
         # The decoder of Sketch-RNN alone (Ha & Eck 2017).
-        "decoder": Preset(
-            network={
-                "head": "parts",
-                "components": 20,
-                "units": (512,),
-                "recurrent_dropout": 0.1,
-                "closing": True,
-                "floor": 1e-6,
-                "recipe": "2017",
-                "longest": 250,
-                "stretch": 0.15,
-                "thinning": 0.1,
-                "copies": 10,
-            },
-            epochs=50,
-            batch_size=100,
-            buckets=1,
-        ),
-        "small": Preset(
-            network={
-                "head": "strokes",
-                "components": 40,
-                "units": (256,),
-                "sees_place": True,
-                "stretch": 0.15,
-                "dither": True,
-                "copies": 4,
-                "temperature": 0.4,
-            },
-            epochs=10,
-            batch_size=32,
-            learning_rate=5e-3,
-        ),
+        "decoder": Preset(network=PUBLISHED, epochs=50, batch_size=100, buckets=1),
+        "small": Preset(network=OURS, epochs=10, batch_size=32, learning_rate=5e-3),
         "tiny": Preset(
             network={"head": "strokes", "components": 2, "units": (8,), "sees_place": True},
             epochs=2,

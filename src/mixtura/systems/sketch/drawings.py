@@ -30,6 +30,31 @@ from mixtura.training import Ragged, initialize_head
 
 LONGEST = 250  # points of a drawing, as Sketch-RNN's data sets have at most
 
+# The decoder, loss, optimiser and data of Sketch-RNN as published (Ha & Eck 2017, and its code), and ours.
+PUBLISHED: Mapping[str, Any] = {
+    "head": "parts",
+    "components": 20,
+    "units": (512,),
+    "recurrent_dropout": 0.1,
+    "closing": True,
+    "floor": 1e-6,
+    "recipe": "2017",
+    "longest": LONGEST,
+    "stretch": 0.15,
+    "thinning": 0.1,
+    "copies": 10,
+}
+OURS: Mapping[str, Any] = {
+    "head": "strokes",
+    "components": 40,
+    "units": (256,),
+    "sees_place": True,
+    "stretch": 0.15,
+    "dither": True,
+    "copies": 4,
+    "temperature": 0.4,
+}
+
 
 class Drawings(System):
     """A Sketch-RNN and what it learns from.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from mixtura.systems.sketch.drawings import LONGEST, Drawings
+from mixtura.systems.sketch.drawings import LONGEST, OURS, PUBLISHED, Drawings
 from mixtura.systems.sketch.reporting import report
 from mixtura.systems.system import Outcome, Preset
 
@@ -22,44 +22,27 @@ class Sketch(Drawings):
         # The paper's, its losses in nats per drawing (see `Variational`).
         "paper": Preset(
             network={
-                "head": "parts",
-                "components": 20,
-                "units": (512,),
+                **PUBLISHED,
                 "encoder_units": 256,
                 "latent_size": LATENT,
-                "recurrent_dropout": 0.1,
-                "closing": True,
-                "floor": 1e-6,
                 "kl_weight": 0.5 * LONGEST / LATENT,
                 "kl_start": 0.01 * LONGEST / LATENT,
                 "kl_floor": 0.2 * LATENT,
-                "recipe": "2017",
-                "longest": LONGEST,
-                "stretch": 0.15,
-                "thinning": 0.1,
-                "copies": 10,
             },
             epochs=50,
             batch_size=100,
             buckets=1,
         ),
-        # z is to say something: 16 nats of a drawing cost nothing.
+        # z is to say something: 16 nats of it cost nothing.
         "small": Preset(
             network={
-                "head": "strokes",
-                "components": 40,
-                "units": (256,),
+                **OURS,
                 "encoder_units": 96,
                 "latent_size": 32,
                 "class_size": 32,
-                "sees_place": True,
                 "recurrent_dropout": 0.1,
                 "kl_floor": 16.0,
                 "kl_decay": 0.999,
-                "stretch": 0.15,
-                "dither": True,
-                "copies": 4,
-                "temperature": 0.4,
             },
             epochs=4,
             batch_size=32,

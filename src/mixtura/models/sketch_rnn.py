@@ -14,6 +14,7 @@ from mixtura.data.sequences import Sequences
 from mixtura.data.strokes import to_stroke5
 from mixtura.families import Family
 from mixtura.families.checks import natural
+from mixtura.families.seeds import split_seed
 from mixtura.layers.pen import PenCell, places
 from mixtura.layers.recurrent import CellType, RecurrentStack
 from mixtura.models.sequence import SequenceModel
@@ -87,12 +88,10 @@ class SketchRNN(SequenceModel):
     ) -> None:
         if isinstance(family, Family) and family.event_size != 5:
             raise ValueError(f"events must be (dx, dy, draw, lift, end); {family!r} has {family.event_size}")
-        shared: dict[str, Any] = {
-            "recurrent_dropout": recurrent_dropout,
-            "seed": seed,
-            "dtype": kwargs.get("dtype"),
-        }
-        stack = RecurrentStack(units, cell, layer_norm=layer_norm, name="stack", **shared)
+        # Equal seeds would drop the same units in both directions.
+        seeds = [None] * 4 if seed is None else split_seed(seed, 4)
+        shared: dict[str, Any] = {"recurrent_dropout": recurrent_dropout, "dtype": kwargs.get("dtype")}
+        stack = RecurrentStack(units, cell, layer_norm=layer_norm, seed=seeds[0], name="stack", **shared)
         decoder = PenCell(stack, dtype=kwargs.get("dtype"), name="pen") if sees_place else stack
         super().__init__(family, decoder, **kwargs)
         self.latent_size = natural("latent_size", latent_size)
@@ -117,15 +116,12 @@ class SketchRNN(SequenceModel):
             self.classes.build((None,))
         if self.latent_size:
             seen = 5 + (2 if sees_place else 0)
-            self.readers = [
-                keras.layers.RNN(
-                    RecurrentStack((encoder_units,), **shared), go_backwards=backwards, name=name
-                )
-                for backwards, name in ((False, "forwards"), (True, "backwards"))
-            ]
-            for reader in self.readers:
-                reader.build((None, None, seen))
-            small = keras.initializers.RandomNormal(stddev=1e-3, seed=seed)
+            self.readers = []
+            for name, own_seed in zip(("forwards", "backwards"), seeds[1:3], strict=True):
+                layer = RecurrentStack((encoder_units,), seed=own_seed, **shared)
+                self.readers.append(keras.layers.RNN(layer, go_backwards=name == "backwards", name=name))
+                self.readers[-1].build((None, None, seen))
+            small = keras.initializers.RandomNormal(stddev=1e-3, seed=seeds[3])
             self.posterior = keras.layers.Dense(
                 2 * self.latent_size, kernel_initializer=small, name="posterior"
             )
@@ -241,7 +237,7 @@ class SketchRNN(SequenceModel):
         longest: int = 250,
         *,
         context: np.ndarray | None = None,
-        begun: np.ndarray | None = None,
+        begun: np.ndarray | Sequence[np.ndarray] | None = None,
         **settings: Any,
     ) -> list[np.ndarray]:
         """Return drawings `(n, 3)` of (dx, dy, end), a begun one included.
@@ -250,12 +246,15 @@ class SketchRNN(SequenceModel):
             count: how many; by default as many as contexts, else 1.
             longest: points at most; a drawing that has not ended by then is cut.
             context: of each; see there.
-            begun: what all begin with, `(n, 3)`.
+            begun: what all begin with, `(n, 3)`, or what each does, a list.
             **settings: of `mixtura.generation.generate`: `seed`, `temperature`, `sampler`.
         """
-        steps = max(1, longest - (0 if begun is None else len(begun)) + self.closing)
+        steps = longest + self.closing
         if begun is not None:
-            settings["prompt"] = opened(begun)
+            several = [begun] if isinstance(begun, np.ndarray) else begun
+            prompts = [opened(one) for one in several]
+            settings["prompt"] = prompts[0] if isinstance(begun, np.ndarray) else prompts
+            steps = max(1, steps - min(map(len, prompts)))
         found = self.generate(steps, batch_size=count, context=context, **settings)
         drawings = [self.drawing(found[row])[:longest] for row in range(len(found))]
         for drawing in drawings:

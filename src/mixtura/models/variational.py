@@ -27,7 +27,7 @@ class Variational(Trainer):
     K is in nats per drawing, and the floor acts on its mean over the batch. Published are, in these terms,
     $\beta = w\,N_{\max} / N_z$ and $K_{\min} = 0.2\,N_z$: the paper divides the first term by the longest
     drawing's length and the second by the size of z. In validation $\beta_n = 1$ and there is no floor: the
-    loss is the bound.
+    loss is the bound, where padding does not count.
 
     Args:
         model: which; its latent vector and its classes may be absent.

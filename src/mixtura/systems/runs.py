@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 
 from mixtura.data.sequences import Sequences, require
+from mixtura.data.strokes import categories_of
 from mixtura.data.tables import counted
 from mixtura.drawing import COLOURS, loss_curves, new_figure, save_figure
 from mixtura.errors import InputError
@@ -150,8 +151,10 @@ def generate(
             amount = counted(len(begun), "sequence")
             raise InputError(f"{prompt} has {amount}; expected 1 or, one for each, {count}.")
         settings["prompt"] = begun[0] if len(begun) == 1 else list(begun)
+        if category is None and "categories" in config["facts"] and (names := categories_of(begun)):
+            settings["category"] = names * (count // len(names))
     drawn = system.generate(model, config["facts"], count, steps, **settings)
-    sequences = Sequences.of([drawn[row] for row in range(len(drawn))])
+    sequences = drawn if isinstance(drawn, Sequences) else Sequences.of(drawn[n] for n in range(len(drawn)))
     system.write(out, sequences, config["facts"])
     return sequences
 

@@ -304,7 +304,7 @@ class System:
 
     def generate(
         self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
-    ) -> Generated | list[np.ndarray]:
+    ) -> Generated | list[np.ndarray] | Sequences:
         """Draw so many sequences, a prompt included.
 
         Args:

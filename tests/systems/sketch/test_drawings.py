@@ -7,7 +7,7 @@ import pytest
 
 from mixtura.data.sequences import Sequences
 from mixtura.data.sketches import read_sketches, write_sketches
-from mixtura.data.strokes import to_stroke5
+from mixtura.data.strokes import categories_of, to_stroke5
 from mixtura.errors import InputError
 from mixtura.models.variational import SketchLoss
 from mixtura.systems import runs
@@ -51,7 +51,7 @@ def test_drawings_that_are_too_long_are_left_out_and_counted(shapes_npz, drawing
     corpus = SKETCH.corpus(shapes_npz, changed("tiny", longest=int(lengths.min())), seed=0)
     assert corpus.facts["too_long"] == (lengths > lengths.min()).sum()
     assert corpus.facts["longest"] == lengths.min()
-    with pytest.raises(InputError, match="0 drawings of at most 2 points"):
+    with pytest.raises(InputError, match="0 drawings of 2 to 2 points"):
         SKETCH.corpus(shapes_npz, changed("tiny", longest=2), seed=0)
 
 
@@ -79,7 +79,7 @@ def test_published_rows_are_padded_to_the_longest_and_padding_counts(shapes_npz)
     ((_, y, weight),) = rows.parts
     assert y.shape[1:] == (21, 5)
     assert (weight[: len(corpus.training)] > 0).all()
-    drawing = as_drawings(corpus.training)[0]
+    drawing = as_drawings(corpus.training)[0]  # as it is: copies are stretched in `fit`
     np.testing.assert_allclose(y[0, : len(drawing), :2], drawing[:, :2], rtol=1e-6)
     np.testing.assert_array_equal(y[0, len(drawing) :], np.tile([0, 0, 0, 0, 1], (21 - len(drawing), 1)))
     trainer = SKETCH.trainer(model, preset)
@@ -151,16 +151,31 @@ def test_drawings_are_written_in_every_format(run, tmp_path, ending):
         assert len(read_sketches(out)) == 3
 
 
-def test_a_prompt_is_gone_on_with(run, drawings, tmp_path):
-    begun = drawings[0][:3]
-    write_sketches(tmp_path / "begun.npz", Sequences.of([begun]))
-    with pytest.raises(InputError, match="does not say of which category"):
-        runs.generate(run, tmp_path / "out.npz", count=2, seed=0, prompt=tmp_path / "begun.npz")
-    labelled = replace(drawings[:1], data=begun, offsets=np.array([0, 3]))
-    write_sketches(tmp_path / "begun.npz", labelled)
-    drawn = runs.generate(run, tmp_path / "out.npz", count=2, seed=0, prompt=tmp_path / "begun.npz")
-    for one in as_drawings(drawn):
-        np.testing.assert_allclose(one[:3, :2], begun[:, :2], atol=1e-5)
+def test_each_prompt_is_gone_on_with_in_its_own_category(run, drawings, tmp_path):
+    some = drawings[:3]
+    begun = Sequences.of([one[:length] for one, length in zip(some, (3, 2, 4), strict=True)], **some.fields)
+    write_sketches(tmp_path / "begun.npz", replace(begun, facts=dict(drawings.facts)))
+    settings = {"count": 6, "seed": 0, "prompt": tmp_path / "begun.npz"}
+    with pytest.raises(InputError, match="has 3 sequences; expected 1 or, one for each, 6"):
+        runs.generate(run, tmp_path / "out.npz", **settings)
+    drawn = runs.generate(run, tmp_path / "out.npz", **{**settings, "count": 3})
+    assert categories_of(drawn) == ["square", "circle", "zigzag"]
+    for one, given in zip(as_drawings(drawn), begun, strict=True):
+        np.testing.assert_allclose(one[: len(given), :2], given[:, :2], atol=1e-5)
+    assert categories_of(read_sketches(tmp_path / "out.npz")) == ["square", "circle", "zigzag"]
+    write_sketches(tmp_path / "plain.npz", Sequences.of([begun[0]]))
+    drawn = runs.generate(run, tmp_path / "b.npz", count=2, prompt=tmp_path / "plain.npz", category="circle")
+    assert categories_of(drawn) == ["circle", "circle"]
+    with pytest.raises(InputError, match="do not say of which category"):
+        runs.evaluate(run, tmp_path / "plain.npz")
+
+
+def test_a_file_without_a_part_gives_up_training_drawings_for_it(drawings, tmp_path):
+    split = np.array([0] * 25 + [2] * 5)
+    write_sketches(tmp_path / "a.npz", replace(drawings, fields={**drawings.fields, "split": split}))
+    corpus = SKETCH.corpus(tmp_path / "a.npz", SKETCH.presets["tiny"], seed=5)
+    np.testing.assert_array_equal(as_drawings(corpus.test).data, drawings[25:].data)
+    assert (len(corpus.training), len(corpus.validation)) == (23, 2)
 
 
 def test_a_run_is_scored_on_a_file_whose_categories_are_in_another_order(run, drawings, tmp_path):
@@ -181,7 +196,7 @@ def test_wrong_input_is_named(run, drawings, tmp_path):
     with pytest.raises(InputError, match="no category 'hexagon'"):
         runs.generate(run, tmp_path / "out.svg", category="hexagon")
     assert not (tmp_path / "out.svg").exists()
-    with pytest.raises(InputError, match=r"expected \.svg, \.npz, \.ndjson, \.bin, \.inkml, no ending"):
+    with pytest.raises(InputError, match=r"expected \.svg, \.npz, \.ndjson, \.inkml, no ending"):
         runs.generate(run, tmp_path / "out.gif")
     long = np.tile(drawings[0], (30, 1))
     path = tmp_path / "long.npz"

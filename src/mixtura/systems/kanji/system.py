@@ -21,7 +21,8 @@ class Kanji(Drawings):
     about = "characters that there are none of, stroke by stroke"
     data_name = "sketch/short_kanji.npz"
     presets: ClassVar[Mapping[str, Preset]] = {
-        # Ha's code: two layers, the pen's loss weighed, x and y stretched by up to 30 %.
+        # Ha's code: two layers, the pen's loss weighed, x and y stretched by up to 30 %. Left out are its
+        # dropout of outputs, and characters that follow each other in one sequence.
         "paper": Preset(
             network={
                 "head": "parts",
@@ -34,9 +35,10 @@ class Kanji(Drawings):
             },
             epochs=50,
             batch_size=100,
+            patience=50,
         ),
         # The decoder of Sketch-RNN alone (Ha & Eck 2017).
-        "decoder": Preset(network=PUBLISHED, epochs=50, batch_size=100, buckets=1),
+        "decoder": Preset(network=PUBLISHED, epochs=50, batch_size=100, buckets=1, patience=50),
         "small": Preset(network=OURS, epochs=10, batch_size=32, learning_rate=5e-3),
         "tiny": Preset(
             network={"head": "strokes", "components": 2, "units": (8,), "sees_place": True},

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixtura.data.sequences import Sequences
 from mixtura.data.sketches import read_sketches, write_sketches
-from mixtura.data.strokes import spread, stretched, thinned, to_stroke5
+from mixtura.data.strokes import categories_of, spread, stretched, thinned, to_stroke5, with_categories
 from mixtura.data.tables import counted
 from mixtura.drawing import sheet
 from mixtura.errors import InputError
@@ -26,7 +26,7 @@ from mixtura.systems.sketch.heads import head
 from mixtura.systems.sketch.schedules import Falling
 from mixtura.systems.sketch.scoring import score_drawings
 from mixtura.systems.system import Corpus, Preset, System, split_in_tenths
-from mixtura.training import Ragged, initialize_head
+from mixtura.training import Ragged, Run, initialize_head
 
 LONGEST = 250  # points of a drawing, as Sketch-RNN's data sets have at most
 
@@ -75,11 +75,10 @@ class Drawings(System):
     # ------------------------------------------------------------------ data
 
     def read(self, path: Path, facts: Mapping[str, Any]) -> Sequences:
-        """Return drawings as events; labels are those of the run, where it has categories."""
+        """Return drawings as events; labels are those of the run, where both have some."""
         found = read_sketches(path)
-        categories = facts.get("categories")
-        if categories:
-            found = _labelled(found, categories, path)
+        if "categories" in facts:
+            found = _labelled(found, facts["categories"], path)
         longest, lengths = facts.get("longest"), found.lengths
         if longest and lengths.max() > longest:
             number = int(lengths.argmax())
@@ -95,39 +94,41 @@ class Drawings(System):
             raise InputError(f"{self.name} needs drawings: name a file or folder, or set MIXTURA_DATA.")
         found = read_sketches(data)
         longest = preset.network.get("longest", LONGEST)
-        short = found[found.lengths <= longest]
+        short = found[(found.lengths <= longest) & (found.lengths > 1)]
         if len(short) < 3:
             amount = counted(len(short), "drawing")
-            raise InputError(f"{data} has {amount} of at most {longest} points; expected at least 3.")
+            raise InputError(f"{data} has {amount} of 2 to {longest} points; expected at least 3.")
         training, validation, test = _split(short, seed, data)
         step = float(replace(training, data=training.data[:, :2]).recording_step().max())
         facts: dict[str, Any] = {
             "longest": int(short.lengths.max()),
             "spread": spread(training),
-            "too_long": len(found) - len(short),
+            "too_long": int((found.lengths > longest).sum()),
+            "of_one_point": int((found.lengths == 1).sum()),
             "left_out": [str(sentence) for sentence in found.facts.get("left_out", ())],
             "temperature": preset.network.get("temperature", 1.0),
             "drawings": {"training": len(training), "validation": len(validation), "test": len(test)},
         }
-        if "label" in found.fields and len(found.facts.get("categories", ())) > 1:
+        has_classes = "label" in found.fields and len(found.facts.get("categories", ())) > 1
+        if has_classes and preset.network.get("class_size"):
             facts["categories"] = [str(name) for name in found.facts["categories"]]
         if not facts["spread"] > 0:
             raise InputError(f"{data}: no drawing moves the pen; expected lines.")
         steps = [step, step, 0.0, 0.0, 0.0]
-        training = augmented(training, preset, seed)
         parts = {"training": training, "validation": validation, "test": test}
         events = {name: _noting(as_events(part), recording_step=steps) for name, part in parts.items()}
         return Corpus(**events, step=steps, facts=facts)
 
     def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
         """Return those of pictures and of drawings; none for a folder of pictures."""
-        return ".svg", ".npz", ".ndjson", ".bin", ".inkml", ""
+        return ".svg", ".npz", ".ndjson", ".inkml", ""
 
     def write(self, path: Path, sequences: Sequences, facts: Mapping[str, Any]) -> None:
-        """Write drawings; as a picture they are a sheet."""
+        """Write drawings; as a picture they are a sheet, with their categories below them."""
         drawings = as_drawings(sequences)
         if path.suffix.lower() == ".svg":
-            sheet(list(drawings), path)
+            names = categories_of(drawings)
+            sheet(list(drawings), path, labels=names if len(set(names)) > 1 else None)
         else:
             write_sketches(path, drawings)
 
@@ -155,6 +156,19 @@ class Drawings(System):
         settings = {name: value for name, value in preset.network.items() if name.startswith("kl_")}
         return Variational(model, seed=model.seed, **settings)
 
+    def fit(
+        self,
+        model: SequenceModel,
+        preset: Preset,
+        corpus: Corpus,
+        seed: int,
+        run: Run | None = None,
+        title: str | None = None,
+    ) -> Mapping[str, Sequence[float]]:
+        """Train on copies of the drawings, see `augmented`; the corpus keeps them as they are."""
+        training = augmented(as_drawings(corpus.training), preset, seed)
+        return super().fit(model, preset, replace(corpus, training=as_events(training)), seed, run, title)
+
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
         """Return whole drawings as the preset trains on them."""
         assert isinstance(model, SketchRNN)
@@ -181,7 +195,8 @@ class Drawings(System):
     def _optimizer(self, preset: Preset, steps: int) -> keras.optimizers.Optimizer:
         recipe = preset.network.get("recipe")
         if recipe == "2015":
-            schedule = keras.optimizers.schedules.ExponentialDecay(5e-3, max(1, steps // preset.epochs), 0.99)
+            passes = preset.epochs * preset.network.get("copies", 1)
+            schedule = keras.optimizers.schedules.ExponentialDecay(5e-3, max(1, steps // passes), 0.99)
             return keras.optimizers.Adam(schedule, epsilon=1e-3, global_clipnorm=5.0)
         if recipe == "2017":
             return keras.optimizers.Adam(Falling(1e-3, 1e-5, 0.9999), clipvalue=1.0)
@@ -192,38 +207,58 @@ class Drawings(System):
 
     def generate(
         self, model: SequenceModel, facts: Mapping[str, Any], count: int, steps: int | None, **settings: Any
-    ) -> list[np.ndarray]:
-        """Draw, after a prompt if there is one, of a category or of any."""
+    ) -> Sequences:
+        """Draw, after prompts if there are some, of a category or of any.
+
+        What a latent vector is of a prompt, its encoder says; else it comes from its prior.
+        """
         assert isinstance(model, SketchRNN)
-        begun = settings.pop("prompt", None)
-        category, seed = settings.pop("category", None), settings.get("seed")
-        context = self.context(model, facts, count, category, seed)
+        begun, category = settings.pop("prompt", None), settings.pop("category", None)
         if begun is not None:
-            begun = as_drawing(begun[0] if isinstance(begun, list) else begun)
-        longest = steps or facts.get("longest", LONGEST)
+            several = begun if isinstance(begun, list) else [begun]
+            begun = [as_drawing(one) for one in several] * (count // len(several))
+        context, labels = self.context(model, facts, count, category, settings.get("seed"), begun)
         if settings.get("temperature") is None:
             settings["temperature"] = facts.get("temperature")
+        longest = steps or facts.get("longest", LONGEST)
         drawn = model.draw(count, longest, context=context, begun=begun, **settings)
-        return [to_stroke5(one, closing=False) for one in drawn]
+        events = Sequences.of([to_stroke5(one, closing=False) for one in drawn])
+        return events if labels is None else with_categories(events, [facts["categories"][n] for n in labels])
 
     def context(
-        self, model: SketchRNN, facts: Mapping[str, Any], count: int, category: str | None, seed: int | None
-    ) -> np.ndarray | None:
-        """Return contexts for new drawings: z from its prior, classes as asked for or by chance.
+        self,
+        model: SketchRNN,
+        facts: Mapping[str, Any],
+        count: int,
+        category: str | Sequence[str] | None,
+        seed: int | None,
+        begun: Sequence[np.ndarray] | None = None,
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return contexts for drawings and the numbers of their classes, None where there are none.
+
+        Args:
+            model: which.
+            facts: the corpus's.
+            count: how many drawings.
+            category: of all, or of each; by default any, by chance.
+            seed: of what is drawn.
+            begun: what each begins with.
 
         Raises:
             InputError: for a category that there is none of.
         """
         rng = np.random.default_rng(seed)
-        latent = rng.standard_normal((count, model.latent_size)) if model.latent_size else None
-        labels = None
+        latent = labels = None
+        if model.latent_size and begun is not None:
+            latent, _ = model.encode([whole(one) for one in begun])
+        elif model.latent_size:
+            latent = rng.standard_normal((count, model.latent_size))
         if model.num_classes:
-            numbers = rng.integers(model.num_classes, size=count)
             known = facts["categories"]
-            labels = numbers if category is None else np.full(count, number_of(category, known))
-        elif category is not None:
-            raise InputError(f"this model knows no categories; received {category!r}")
-        return model.context(latent, labels)
+            named = [category] * count if isinstance(category, str) else category
+            labels = rng.integers(model.num_classes, size=count)
+            labels = labels if named is None else np.array([number_of(name, known) for name in named])
+        return model.context(latent, labels), labels
 
     def score(
         self, model: SequenceModel, sequences: Sequences, step: Sequence[float] | None
@@ -231,6 +266,8 @@ class Drawings(System):
         """Return the scores of held-out drawings."""
         assert isinstance(model, SketchRNN)
         labels = sequences.fields.get("label") if model.num_classes else None
+        if model.num_classes and labels is None:
+            raise InputError("The drawings do not say of which category they are; the model needs it.")
         step = sequences.recording_step().tolist() if step is None else step
         return score_drawings(model, list(as_drawings(sequences)), labels, step)
 
@@ -279,6 +316,13 @@ def as_drawing(events: np.ndarray) -> np.ndarray:
     return as_drawings(Sequences.of([events]))[0]
 
 
+def whole(drawing: np.ndarray) -> np.ndarray:
+    """Return a drawing that has only begun as one that is done."""
+    done = np.array(drawing)
+    done[-1, 2] = 1
+    return done
+
+
 def augmented(drawings: Sequences, preset: Preset, seed: int) -> Sequences:
     """Return each drawing so many times, each time stretched and thinned otherwise, as the preset says."""
     network, rng = preset.network, np.random.default_rng(seed)
@@ -304,14 +348,10 @@ def number_of(category: str, categories: Sequence[str]) -> int:
 
 
 def _labelled(drawings: Sequences, categories: Sequence[str], path: Path) -> Sequences:
-    """Return drawings whose labels are numbers of these categories."""
-    own = drawings.facts.get("categories")
-    if own is None or "label" not in drawings.fields:
-        raise InputError(
-            f"{path} does not say of which category a drawing is; the model has {len(categories)}."
-        )
+    """Return drawings whose labels, if they have some, are numbers of these categories."""
+    if not (names := categories_of(drawings)):
+        return drawings
     known = {name: number for number, name in enumerate(categories)}
-    names = [str(own[label]) for label in drawings.fields["label"]]
     if unknown := [name for name in names if name not in known]:
         number_of(unknown[0], categories)  # raises
     labels = np.array([known[name] for name in names])
@@ -324,11 +364,21 @@ def _noting(events: Sequences, **facts: Any) -> Sequences:
 
 
 def _split(drawings: Sequences, seed: int, data: Path) -> tuple[Sequences, ...]:
-    """Return training, validation and test drawings: as the file says, or by tenths."""
-    parts = drawings.fields.get("split")
-    if parts is not None and all((parts == number).any() for number in range(3)):
-        return tuple(drawings[parts == number] for number in range(3))
-    return split_in_tenths(drawings, seed, data)
+    """Return training, validation and test drawings: as the file says, or by tenths.
+
+    A file that has no validation or test drawings gives up a tenth of its training drawings for them.
+    """
+    if (parts := drawings.fields.get("split")) is None:
+        return split_in_tenths(drawings, seed, data)
+    training, *held_out = (drawings[parts == number] for number in range(3))
+    for number, part in enumerate(held_out):
+        if len(part):
+            continue
+        if len(training) < 2:
+            amount = counted(len(training), "training drawing")
+            raise InputError(f"{data} has {amount} by its field split; expected at least 2.")
+        training, held_out[number] = training.split(max(0.1, 1 / len(training)), seed)
+    return training, *held_out
 
 
 def _stroke5(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:

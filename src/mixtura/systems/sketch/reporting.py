@@ -30,7 +30,6 @@ def report(outcome: Outcome) -> dict[str, Any]:
     assert corpus.test is not None
     facts, network, folder = corpus.facts, outcome.preset.network, outcome.figures
     training, test = (as_drawings(part) for part in (corpus.training, corpus.test))
-    training = training[: facts["drawings"]["training"]]  # what follows are the same, stretched otherwise
     own = outcome.scores.nll - 2 * np.log(facts["spread"]) * outcome.scores.counts
     numbers: dict[str, Any] = {
         "nats_per_drawing": float(outcome.scores.nll.mean()),
@@ -38,6 +37,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
         **_published(model, test, network),
         "drawings": facts["drawings"],
         "too_long": facts["too_long"],
+        "of_one_point": facts["of_one_point"],
     }
     if facts["left_out"]:
         numbers["left_out"] = "; ".join(facts["left_out"])

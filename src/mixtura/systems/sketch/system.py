@@ -32,6 +32,7 @@ class Sketch(Drawings):
             epochs=50,
             batch_size=100,
             buckets=1,
+            patience=50,
         ),
         # z is to say something: 16 nats of it cost nothing.
         "small": Preset(

@@ -16,7 +16,7 @@ from mixtura.errors import InputError
 from mixtura.families.checks import one_of, positive_int
 from mixtura.families.seeds import split_seed
 from mixtura.models.sketch_rnn import SketchRNN
-from mixtura.systems.sketch.drawings import LONGEST
+from mixtura.systems.sketch.drawings import LONGEST, whole
 from mixtura.systems.sketch.scoring import log_prob
 
 How = Literal["slerp", "lerp"]
@@ -227,9 +227,7 @@ def complete(
         raise ValueError(f"candidates must be {count} at least, as many as are kept; received {candidates}")
     begun, latent = np.asarray(begun, np.float64), None
     if model.latent_size:
-        seen = begun.copy()
-        seen[-1, 2] = 1
-        latent, _ = model.encode([seen])
+        latent, _ = model.encode([whole(begun)])
     context = model.context(latent, None if label is None else [label])
     if context is not None:
         context = np.repeat(context, candidates, axis=0)

@@ -159,3 +159,28 @@ def test_a_saved_model_is_the_same(model, tmp_path):
     other = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(other.encode(DRAWINGS), model.encode(DRAWINGS), atol=1e-6)
     assert other.get_config() == model.get_config()
+
+
+def test_each_class_has_the_prior_of_its_drawings():
+    keras.utils.set_random_seed(1)
+    settings = {"latent_size": 3, "encoder_units": 4, "num_classes": 4, "class_size": 2, "seed": 0}
+    model = SketchRNN(parts(1), (2,), **settings)
+    kernel, bias = model.posterior.get_weights()
+    model.posterior.set_weights([500 * kernel, bias])
+    found, labels = [a_drawing(length) for length in (3, 4, 5) * 20], np.tile([0, 1, 2], 20)
+    np.testing.assert_array_equal(numpy(model.prior_of(np.array([3]))[0]), 0)
+    model.fit_prior(found, labels)
+    means, log_variances = model.encode(found)
+    centre, log_variance = (numpy(part) for part in model.prior_of(np.arange(4)))
+    own = np.array([means[labels == c].mean(axis=0) for c in range(3)])
+    within = np.mean([means[labels == c].var(axis=0, ddof=1) for c in range(3)], axis=0)
+    np.testing.assert_allclose(np.exp(log_variance), within + np.exp(log_variances).mean(axis=0), rtol=1e-4)
+    # Between the mean of the class and that of all; a class without drawings has that of all.
+    share = (centre[:3] - means.mean(axis=0)) / (own - means.mean(axis=0))
+    assert ((share > 0) & (share < 1)).all()
+    np.testing.assert_allclose(centre[3], means.mean(axis=0), atol=1e-5)
+    # What is drawn is of that prior; at a temperature of 0 it is its middle.
+    drawn = model.draw_latent(20_000, np.ones(20_000, int), seed=0)
+    np.testing.assert_allclose(drawn.mean(axis=0), centre[1], atol=0.05)
+    np.testing.assert_allclose(drawn.var(axis=0), np.exp(log_variance), rtol=0.05)
+    np.testing.assert_allclose(model.draw_latent(2, [1, 1], seed=0, temperature=0.0), centre[[1, 1]])

@@ -18,6 +18,7 @@ from mixtura.families.seeds import split_seed
 from mixtura.layers.pen import PenCell, places
 from mixtura.layers.recurrent import CellType, RecurrentStack
 from mixtura.models.sequence import SequenceModel
+from mixtura.sampling import Sampler
 
 DRAW, LIFT, END = 2, 3, 4  # columns of an event
 
@@ -39,6 +40,11 @@ class SketchRNN(SequenceModel):
     with $h_\to$ and $h_\gets$ the last states of two recurrent layers that read the drawing forwards and
     backwards. Classes have learnt vectors, which stand beside z. `context` makes what the decoder is given
     (`call` and `generate` take it as `context`), `encode` reads drawings.
+
+    With classes, z and the class say much of the same, and a z drawn without regard to the class contradicts
+    it. So each class has a prior of its own, $z \sim \mathcal N(m_c, \operatorname{diag} s^2)$, fitted after
+    training to what the encoder makes of each class's drawings (`fit_prior`; Ghosh et al. 2020,
+    arXiv:1903.12436, section 4, for all classes together). Until then it is the standard normal.
 
     Args:
         family: of an event: `Joint(offset=Mixture(Normal(2, "bivariate"), 20), pen=Categorical(3))` as
@@ -126,6 +132,12 @@ class SketchRNN(SequenceModel):
                 2 * self.latent_size, kernel_initializer=small, name="posterior"
             )
             self.posterior.build((None, 2 * encoder_units))
+        if self.latent_size and self.num_classes:
+            fixed: dict[str, Any] = {"initializer": "zeros", "trainable": False}
+            self._prior = [
+                self.add_weight((self.num_classes, self.latent_size), name="prior_mean", **fixed),
+                self.add_weight((self.latent_size,), name="prior_log_variance", **fixed),
+            ]
         self.built = True
 
     # ------------------------------------------------------------------ the decoder
@@ -201,6 +213,64 @@ class SketchRNN(SequenceModel):
             found[:, some] = [ops.convert_to_numpy(part)[: len(some)] for part in read]
         return found[0], found[1]
 
+    def prior_of(self, labels: Any = None) -> tuple[Any, Any]:
+        """Return the mean and the logarithm of the variance of z before its drawing is seen.
+
+        Args:
+            labels: the number of each drawing's class, `(batch,)`, where there are classes.
+
+        Returns:
+            `(batch, latent_size)`, or zero, and `(latent_size,)`, or zero.
+        """
+        if not self.num_classes:
+            return ops.zeros((1, self.latent_size)), ops.zeros((self.latent_size,))
+        mean, log_variance = (ops.convert_to_tensor(weight) for weight in self._prior)
+        return ops.take(mean, labels, axis=0), log_variance
+
+    def draw_latent(
+        self, count: int, labels: Any = None, seed: int | None = None, temperature: float | None = None
+    ) -> np.ndarray | None:
+        """Return vectors from the prior, `(count, latent_size)`; None if there are none.
+
+        Args:
+            count: how many.
+            labels: of each one's class, where there are classes.
+            seed: of the draws.
+            temperature: by what the variance is multiplied.
+        """
+        if not self.latent_size:
+            return None
+        mean, log_variance = (ops.convert_to_numpy(part) for part in self.prior_of(labels))
+        scale = np.exp(0.5 * log_variance) * (1.0 if temperature is None else temperature) ** 0.5
+        return mean + scale * np.random.default_rng(seed).standard_normal((count, self.latent_size))
+
+    def fit_prior(self, drawings: Sequences | Sequence[np.ndarray], labels: Any) -> None:
+        r"""Give each class the prior of what the encoder makes of its drawings.
+
+        $$s_i^2 = w_i^2 + \overline{e^{\hat\sigma_i}}, \qquad
+          m_{ci} = \bar\mu_i + \frac{b_i^2}{b_i^2 + w_i^2 / n_c} (\bar\mu_{ci} - \bar\mu_i)$$
+
+        with w² and b² the variances of posterior means within classes and between them: the fewer drawings a
+        class has, the nearer its mean is to that of all (James & Stein 1961).
+
+        Args:
+            drawings: `(n, 3)` each.
+            labels: the number of each one's class.
+        """
+        mean, log_variance = (part.astype(np.float64) for part in self.encode(drawings))
+        labels = np.asarray(labels)
+        counts = np.bincount(labels, minlength=self.num_classes)[:, None]
+        sums = np.zeros((self.num_classes, self.latent_size))
+        np.add.at(sums, labels, mean)
+        own = np.where(counts > 0, sums / np.maximum(counts, 1), mean.mean(axis=0))
+        some = counts[:, 0] > 0
+        within = ((mean - own[labels]) ** 2).sum(axis=0) / max(1, len(mean) - some.sum())
+        between = own[some].var(axis=0) - within * np.mean(1 / counts[some])
+        between = np.maximum(between, 1e-6)
+        share = between * counts / (between * counts + within + 1e-9)
+        self._prior[0].assign(mean.mean(axis=0) + share * (own - mean.mean(axis=0)))
+        self._prior[1].assign(np.log(within + np.exp(log_variance).mean(axis=0)))
+
     def context(self, latent: Any = None, labels: Any = None) -> np.ndarray | None:
         """Return what the decoder is given, `(batch, latent_size + class_size)`; None if it takes nothing.
 
@@ -238,6 +308,7 @@ class SketchRNN(SequenceModel):
         *,
         context: np.ndarray | None = None,
         begun: np.ndarray | Sequence[np.ndarray] | None = None,
+        temperature: float | None = None,
         **settings: Any,
     ) -> list[np.ndarray]:
         """Return drawings `(n, 3)` of (dx, dy, end), a begun one included.
@@ -247,8 +318,13 @@ class SketchRNN(SequenceModel):
             longest: points at most; a drawing that has not ended by then is cut.
             context: of each; see there.
             begun: what all begin with, `(n, 3)`, or what each does, a list.
-            **settings: of `mixtura.generation.generate`: `seed`, `temperature`, `sampler`.
+            temperature: as in Magenta.js (`Sampler.magenta_js`). By the paper's convention, which sharpens
+                the choice of a component and of the pen as much as the offset, a cool pen is hardly ever
+                lifted, and scribbles on. At 0 nothing is left to chance.
+            **settings: of `mixtura.generation.generate`: `seed`, `sampler`.
         """
+        if temperature is not None:
+            settings["sampler"] = Sampler.magenta_js(temperature) if temperature else Sampler.greedy()
         steps = longest + self.closing
         if begun is not None:
             several = [begun] if isinstance(begun, np.ndarray) else begun

@@ -64,6 +64,9 @@ def test_copies_are_stretched_and_thinned_otherwise(drawings):
     ratios = copies.data[:, 0].reshape(3, -1)[:, moved] / drawings.data[moved, 0]
     assert 0.79 < ratios.min() < ratios.max() < 1.21
     assert not np.allclose(ratios[0], ratios[1])
+    mirrored = augmented(drawings, Preset(network={"copies": 3, "mirrored": True}), seed=0)
+    signs = mirrored.data[:, 0].reshape(3, -1)[:, moved] / drawings.data[moved, 0]
+    assert set(signs.ravel()) == {-1, 1}
     thin = augmented(drawings, Preset(network={"thinning": 0.5}), seed=0)
     assert thin.lengths.sum() < drawings.lengths.sum()
     for one, other in zip(thin, drawings, strict=True):

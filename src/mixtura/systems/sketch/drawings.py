@@ -66,6 +66,7 @@ class Drawings(System):
     - `temperature`: what is drawn at unless told otherwise;
     - `copies`: how often each drawing is learnt from in an epoch, each time stretched otherwise;
     - `stretch`: by how much at most, in each direction;
+    - `mirrored`: whether half of them are seen in a mirror;
     - `thinning`: the share of points inside strokes that are left out;
     - `dither`: whether there is noise of a recording step on the targets;
     - `start`: whether the head begins at the distribution of events; ours does unless told otherwise;
@@ -166,8 +167,15 @@ class Drawings(System):
         title: str | None = None,
     ) -> Mapping[str, Sequence[float]]:
         """Train on copies of the drawings, see `augmented`; the corpus keeps them as they are."""
-        training = augmented(as_drawings(corpus.training), preset, seed)
-        return super().fit(model, preset, replace(corpus, training=as_events(training)), seed, run, title)
+        assert isinstance(model, SketchRNN)
+        drawings = as_drawings(corpus.training)
+        copies = as_events(augmented(drawings, preset, seed))
+        history = super().fit(model, preset, replace(corpus, training=copies), seed, run, title)
+        if model.latent_size and model.num_classes:
+            model.fit_prior(drawings, drawings.fields["label"])
+            if run is not None:
+                run.save(model)
+        return history
 
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
         """Return whole drawings as the preset trains on them."""
@@ -217,9 +225,10 @@ class Drawings(System):
         if begun is not None:
             several = begun if isinstance(begun, list) else [begun]
             begun = [as_drawing(one) for one in several] * (count // len(several))
-        context, labels = self.context(model, facts, count, category, settings.get("seed"), begun)
         if settings.get("temperature") is None:
             settings["temperature"] = facts.get("temperature")
+        how = {"seed": settings.get("seed"), "temperature": settings["temperature"]}
+        context, labels = self.context(model, facts, count, category, begun, **how)
         longest = steps or facts.get("longest", LONGEST)
         drawn = model.draw(count, longest, context=context, begun=begun, **settings)
         events = Sequences.of([to_stroke5(one, closing=False) for one in drawn])
@@ -231,8 +240,10 @@ class Drawings(System):
         facts: Mapping[str, Any],
         count: int,
         category: str | Sequence[str] | None,
-        seed: int | None,
         begun: Sequence[np.ndarray] | None = None,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return contexts for drawings and the numbers of their classes, None where there are none.
 
@@ -241,23 +252,22 @@ class Drawings(System):
             facts: the corpus's.
             count: how many drawings.
             category: of all, or of each; by default any, by chance.
-            seed: of what is drawn.
             begun: what each begins with.
+            seed: of what is drawn.
+            temperature: by what the variance of a latent vector is multiplied.
 
         Raises:
             InputError: for a category that there is none of.
         """
-        rng = np.random.default_rng(seed)
-        latent = labels = None
-        if model.latent_size and begun is not None:
-            latent, _ = model.encode([whole(one) for one in begun])
-        elif model.latent_size:
-            latent = rng.standard_normal((count, model.latent_size))
+        labels = None
         if model.num_classes:
             known = facts["categories"]
             named = [category] * count if isinstance(category, str) else category
-            labels = rng.integers(model.num_classes, size=count)
-            labels = labels if named is None else np.array([number_of(name, known) for name in named])
+            by_chance = np.random.default_rng(seed).integers(model.num_classes, size=count)
+            labels = by_chance if named is None else np.array([number_of(name, known) for name in named])
+        latent = model.draw_latent(count, labels, seed, temperature)
+        if latent is not None and begun is not None:
+            latent, _ = model.encode([whole(one) for one in begun])
         return model.context(latent, labels), labels
 
     def score(
@@ -324,12 +334,14 @@ def whole(drawing: np.ndarray) -> np.ndarray:
 
 
 def augmented(drawings: Sequences, preset: Preset, seed: int) -> Sequences:
-    """Return each drawing so many times, each time stretched and thinned otherwise, as the preset says."""
+    """Return each drawing so many times, each time stretched, mirrored and thinned by chance of its own."""
     network, rng = preset.network, np.random.default_rng(seed)
     stretch, thinning = network.get("stretch", 0.0), network.get("thinning", 0.0)
     copies = drawings[np.tile(np.arange(len(drawings)), network.get("copies", 1))]
     if stretch:
         copies = copies.map(lambda one: stretched(one, rng, stretch))
+    if network.get("mirrored"):
+        copies = copies.map(lambda one: one * (rng.choice([-1, 1]), 1, 1))
     return copies.map(lambda one: thinned(one, rng, thinning)) if thinning else copies
 
 

@@ -64,10 +64,9 @@ def _published(model: SketchRNN, test: Sequences, network: Mapping[str, Any]) ->
 
 def _drawn(model: SketchRNN, like: Sequences, facts: Mapping[str, Any], seed: int) -> Sequences:
     """Return as many drawings, of the same categories."""
-    rng = np.random.default_rng(seed)
-    latent = rng.standard_normal((len(like), model.latent_size)) if model.latent_size else None
     labels = like.fields["label"] if model.num_classes else None
     settings: dict[str, Any] = {"seed": seed, "temperature": facts["temperature"]}
+    latent = model.draw_latent(len(like), labels, **settings)
     drawn = model.draw(len(like), facts["longest"], context=model.context(latent, labels), **settings)
     fields = {} if labels is None else {"label": labels}
     return Sequences.of(drawn, **fields)

@@ -205,7 +205,9 @@ def _decoded(model: SketchRNN, events: Any, eps: Any, labels: Any) -> tuple[Any,
         mean, log_variance = model.posterior_of(events)
         z = mean + ops.exp(0.5 * log_variance) * eps
         divergence = kl_divergence(mean, log_variance)
-        ratio = 0.5 * ops.sum(log_variance + ops.square(eps) - ops.square(z), axis=-1)
+        centre, log_spread = model.prior_of(labels)
+        from_prior = ops.square(z - centre) * ops.exp(-log_spread) + log_spread
+        ratio = 0.5 * ops.sum(log_variance + ops.square(eps) - from_prior, axis=-1)
         context.append(z)
     if labels is not None and model.num_classes:
         vectors = model.classes(labels)

@@ -231,7 +231,7 @@ def complete(
     context = model.context(latent, None if label is None else [label])
     if context is not None:
         context = np.repeat(context, candidates, axis=0)
-    settings = {"temperature": temperature, "seed": split_seed(seed, candidates)}
+    settings: dict[str, Any] = {"temperature": temperature, "seed": split_seed(seed, candidates)}
     drawn = model.draw(candidates, longest, context=context, begun=begun, **settings)
     added = np.array([len(one) - len(begun) for one in drawn])
     nats = log_prob(model, drawn, context, len(begun))
@@ -251,7 +251,7 @@ def temperatures(
 ) -> list[list[np.ndarray]]:
     r"""Return the same drawings at several temperatures (section 3.3).
 
-    Drawing i has at all temperatures the same z, from its prior $\mathcal N(0, 1)$, and random numbers.
+    Drawing i has at all temperatures the same random numbers, for z and for what is drawn.
 
     Args:
         model: which.
@@ -268,10 +268,11 @@ def temperatures(
         ValueError: for labels that do not fit the model, or a temperature that is none.
     """
     own, *seeds = split_seed(seed, 1 + positive_int("count", count))
-    rng = np.random.default_rng(own)
-    latent = rng.standard_normal((count, model.latent_size)) if model.latent_size else None
-    context = model.context(latent, labels)
-    return [model.draw(count, longest, context=context, seed=seeds, temperature=each) for each in values]
+    drawn = []
+    for value in values:
+        context = model.context(model.draw_latent(count, labels, own, value), labels)
+        drawn.append(model.draw(count, longest, context=context, seed=seeds, temperature=value))
+    return drawn
 
 
 # ---------------------------------------------------------------------- between two vectors

@@ -122,6 +122,7 @@ def test_a_host_that_is_down_is_one_sentence(file, tmp_path):
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_after_a_kill_nothing_half_written_has_the_name_and_the_next_fetch_cleans_up(server, file, tmp_path):
     server.behaviour = "slow"
     code = (

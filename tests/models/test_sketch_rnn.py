@@ -28,7 +28,11 @@ def numpy(x):
     return ops.convert_to_numpy(x)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["last point ends", "an event ends"])
+@pytest.fixture(
+    scope="module",
+    params=[False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["last point ends", "an event ends"],
+)
 def model(request):
     keras.utils.set_random_seed(1)
     return SketchRNN(

@@ -23,6 +23,7 @@ def crosses_npz(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_characters_are_invented(crosses_npz, tmp_path):
     runs.train(find("kanji"), crosses_npz, tmp_path / "run", preset="tiny")
     numbers = json.loads((tmp_path / "run" / "report.json").read_text())["kanji"]

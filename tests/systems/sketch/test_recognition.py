@@ -7,6 +7,8 @@ from mixtura.systems.sketch.recognition import Recogniser, changes, ink, nearest
 
 CATEGORIES = ("circle", "cross", "zigzag")
 
+pytestmark = pytest.mark.slow  # networks of convolutions take seconds to compile
+
 
 def drawing(*lines):
     """Return lines as moves of a pen that starts at the origin."""

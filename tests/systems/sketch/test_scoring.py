@@ -33,7 +33,11 @@ def parts():
     return mx.Joint(offset=offset, pen=mx.Categorical(3))
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["last point ends", "an event ends"])
+@pytest.fixture(
+    scope="module",
+    params=[False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["last point ends", "an event ends"],
+)
 def decoder(request):
     keras.utils.set_random_seed(1)
     return SketchRNN(parts(), (4,), closing=request.param, sees_place=not request.param, seed=0)

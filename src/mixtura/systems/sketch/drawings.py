@@ -64,6 +64,7 @@ class Drawings(System):
 
     - `longest`: points of a drawing; longer ones are left out of training;
     - `temperature`: what is drawn at unless told otherwise;
+    - `recogniser_epochs`: of the recogniser that a report trains where there are categories;
     - `copies`: how often each drawing is learnt from in an epoch, each time stretched otherwise;
     - `stretch`: by how much at most, in each direction;
     - `mirrored`: whether half of them are seen in a mirror;

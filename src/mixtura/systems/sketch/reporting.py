@@ -46,9 +46,8 @@ def report(outcome: Outcome) -> dict[str, Any]:
     numbers["drawn"] = {"temperature": facts["temperature"], **_shape(drawn), "real": _shape(real)}
     near = nearest(drawn, training, real, seed)
     numbers["nearest"] = {name: value for name, value in near.items() if isinstance(value, float)}
-    if model.num_classes:
-        categories = facts["categories"]
-        recogniser = Recogniser.train(training, categories, seed, epochs=network.get("recogniser_epochs", 60))
+    if model.num_classes and (epochs := network.get("recogniser_epochs", 60)):
+        recogniser = Recogniser.train(training, facts["categories"], seed, epochs=epochs)
         numbers["recognised"] = recognised(recogniser, real, drawn)
     _sheets(model, real, drawn, [training[n] for n in near["neighbour"][:PAIRS]], facts, folder, seed)
     return numbers

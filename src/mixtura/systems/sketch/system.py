@@ -59,7 +59,7 @@ class Sketch(Drawings):
                 "latent_size": 2,
                 "class_size": 2,
                 "sees_place": True,
-                "recogniser_epochs": 2,
+                "recogniser_epochs": 0,
             },
             epochs=2,
             batch_size=4,

@@ -12,7 +12,7 @@ from mixtura.errors import InputError
 from mixtura.models.variational import SketchLoss
 from mixtura.systems import runs
 from mixtura.systems.registry import find
-from mixtura.systems.sketch.drawings import as_drawings, as_events, augmented, number_of
+from mixtura.systems.sketch.data import as_drawings, as_events, augmented, number_of
 from mixtura.systems.sketch.heads import head
 from mixtura.systems.sketch.schedules import Falling
 from mixtura.systems.system import Preset

@@ -21,7 +21,7 @@ from mixtura.files import check_output
 from mixtura.models.sketch_rnn import SketchRNN
 from mixtura.systems import runs
 from mixtura.systems.sketch import uses
-from mixtura.systems.sketch.drawings import LONGEST, number_of
+from mixtura.systems.sketch.data import LONGEST, number_of
 
 COPIED = "copy drawings"  # what a model without a latent vector cannot do
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from mixtura.data.sequences import Sequences
 from mixtura.data.sketches import read_sketches, write_sketches
-from mixtura.data.strokes import categories_of, spread, stretched, thinned, to_stroke5, with_categories
+from mixtura.data.strokes import categories_of, spread, to_stroke5, with_categories
 from mixtura.data.tables import counted
 from mixtura.drawing import sheet
 from mixtura.errors import InputError
@@ -22,13 +21,24 @@ from mixtura.models import SequenceModel, export_sketch_js, import_sketch_js
 from mixtura.models.sketch_js import info_of
 from mixtura.models.sketch_rnn import SketchRNN, padded
 from mixtura.models.variational import KLDivergence, SketchLoss, Variational
+from mixtura.systems.sketch.data import (
+    LONGEST,
+    as_drawing,
+    as_drawings,
+    as_events,
+    augmented,
+    ended,
+    in_parts,
+    labelled,
+    noting,
+    number_of,
+    whole,
+)
 from mixtura.systems.sketch.heads import head
 from mixtura.systems.sketch.schedules import Falling
 from mixtura.systems.sketch.scoring import score_drawings
-from mixtura.systems.system import Corpus, Preset, System, split_in_tenths
+from mixtura.systems.system import Corpus, Preset, System
 from mixtura.training import Ragged, Run, initialize_head
-
-LONGEST = 250  # points of a drawing, as Sketch-RNN's data sets have at most
 
 # The decoder, loss, optimiser and data of Sketch-RNN as published (Ha & Eck 2017, and its code), and ours.
 PUBLISHED: Mapping[str, Any] = {
@@ -80,7 +90,7 @@ class Drawings(System):
         """Return drawings as events; labels are those of the run, where both have some."""
         found = read_sketches(path)
         if "categories" in facts:
-            found = _labelled(found, facts["categories"], path)
+            found = labelled(found, facts["categories"], path)
         longest, lengths = facts.get("longest"), found.lengths
         if longest and lengths.max() > longest:
             number = int(lengths.argmax())
@@ -100,7 +110,7 @@ class Drawings(System):
         if len(short) < 3:
             amount = counted(len(short), "drawing")
             raise InputError(f"{data} has {amount} of 2 to {longest} points; expected at least 3.")
-        training, validation, test = _split(short, seed, data)
+        training, validation, test = in_parts(short, seed, data)
         step = float(replace(training, data=training.data[:, :2]).recording_step().max())
         facts: dict[str, Any] = {
             "longest": int(short.lengths.max()),
@@ -118,7 +128,7 @@ class Drawings(System):
             raise InputError(f"{data}: no drawing moves the pen; expected lines.")
         steps = [step, step, 0.0, 0.0, 0.0]
         parts = {"training": training, "validation": validation, "test": test}
-        events = {name: _noting(as_events(part), recording_step=steps) for name, part in parts.items()}
+        events = {name: noting(as_events(part), recording_step=steps) for name, part in parts.items()}
         return Corpus(**events, step=steps, facts=facts)
 
     def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -182,7 +192,7 @@ class Drawings(System):
         """Return whole drawings as the preset trains on them."""
         assert isinstance(model, SketchRNN)
         network = preset.network
-        events = _ended(sequences) if model.closing else sequences
+        events = ended(sequences) if model.closing else sequences
         if network.get("recipe") == "2017":  # padding counts: the network is to know that nothing follows
             events = events.map(lambda one: padded([one], time=network["longest"] + 1)[0])
         labels = sequences.fields["label"] if model.num_classes else None
@@ -309,99 +319,3 @@ _OF_THE_MODEL = (
     *("units", "cell", "layer_norm", "recurrent_dropout", "latent_size", "encoder_units"),
     *("closing", "sees_place"),
 )
-
-
-def as_events(drawings: Sequences) -> Sequences:
-    """Return drawings `(dx, dy, end)` as events, the last point of each the one that ends it."""
-    return replace(drawings, data=_stroke5(drawings.data, drawings.offsets))
-
-
-def as_drawings(events: Sequences) -> Sequences:
-    """Return events as drawings `(dx, dy, end)`."""
-    is_end = events.data[:, 2] < 0.5
-    return replace(events, data=np.column_stack([events.data[:, :2], is_end]))
-
-
-def as_drawing(events: np.ndarray) -> np.ndarray:
-    """Return the events of one drawing as a drawing."""
-    return as_drawings(Sequences.of([events]))[0]
-
-
-def whole(drawing: np.ndarray) -> np.ndarray:
-    """Return a drawing that has only begun as one that is done."""
-    done = np.array(drawing)
-    done[-1, 2] = 1
-    return done
-
-
-def augmented(drawings: Sequences, preset: Preset, seed: int) -> Sequences:
-    """Return each drawing so many times, each time stretched, mirrored and thinned by chance of its own."""
-    network, rng = preset.network, np.random.default_rng(seed)
-    stretch, thinning = network.get("stretch", 0.0), network.get("thinning", 0.0)
-    copies = drawings[np.tile(np.arange(len(drawings)), network.get("copies", 1))]
-    if stretch:
-        copies = copies.map(lambda one: stretched(one, rng, stretch))
-    if network.get("mirrored"):
-        copies = copies.map(lambda one: one * (rng.choice([-1, 1]), 1, 1))
-    return copies.map(lambda one: thinned(one, rng, thinning)) if thinning else copies
-
-
-def number_of(category: str, categories: Sequence[str]) -> int:
-    """Return the number of a category.
-
-    Raises:
-        InputError: if there is none of that name; it offers the nearest ones.
-    """
-    if category not in categories:
-        near = get_close_matches(category, categories, 3, 0.5) or list(categories)[:3]
-        raise InputError(
-            f"there is no category {category!r} among the {len(categories)}; near it are {', '.join(near)}."
-        )
-    return list(categories).index(category)
-
-
-def _labelled(drawings: Sequences, categories: Sequence[str], path: Path) -> Sequences:
-    """Return drawings whose labels, if they have some, are numbers of these categories."""
-    if not (names := categories_of(drawings)):
-        return drawings
-    known = {name: number for number, name in enumerate(categories)}
-    if unknown := [name for name in names if name not in known]:
-        number_of(unknown[0], categories)  # raises
-    labels = np.array([known[name] for name in names])
-    facts = {**drawings.facts, "categories": np.array(categories)}
-    return replace(drawings, fields={**drawings.fields, "label": labels}, facts=facts)
-
-
-def _noting(events: Sequences, **facts: Any) -> Sequences:
-    return replace(events, facts={**events.facts, **facts})
-
-
-def _split(drawings: Sequences, seed: int, data: Path) -> tuple[Sequences, ...]:
-    """Return training, validation and test drawings: as the file says, or by tenths.
-
-    A file that has no validation or test drawings gives up a tenth of its training drawings for them.
-    """
-    if (parts := drawings.fields.get("split")) is None:
-        return split_in_tenths(drawings, seed, data)
-    training, *held_out = (drawings[parts == number] for number in range(3))
-    for number, part in enumerate(held_out):
-        if len(part):
-            continue
-        if len(training) < 2:
-            amount = counted(len(training), "training drawing")
-            raise InputError(f"{data} has {amount} by its field split; expected at least 2.")
-        training, held_out[number] = training.split(max(0.1, 1 / len(training)), seed)
-    return training, *held_out
-
-
-def _stroke5(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return the rows `(dx, dy, end)` of many drawings as events."""
-    is_end = data[:, 2] > 0.5
-    pen = np.column_stack([~is_end, is_end, np.zeros(len(data), bool)])
-    pen[offsets[1:] - 1] = (False, False, True)
-    return np.column_stack([data[:, :2], pen])
-
-
-def _ended(events: Sequences) -> Sequences:
-    """Return events with one more at the end, which ends the drawing in the last point's stead."""
-    return as_drawings(events).map(lambda one: to_stroke5(one, closing=True))

@@ -13,7 +13,7 @@ from mixtura.drawing import sheet
 from mixtura.families import Joint
 from mixtura.models.sketch_rnn import SketchRNN
 from mixtura.systems.sketch import uses
-from mixtura.systems.sketch.drawings import LONGEST, as_drawings
+from mixtura.systems.sketch.data import LONGEST, as_drawings
 from mixtura.systems.sketch.recognition import Recogniser, nearest, recognised
 from mixtura.systems.sketch.scoring import published_losses
 from mixtura.systems.system import Outcome

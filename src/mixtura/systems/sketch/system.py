@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from mixtura.systems.sketch.drawings import LONGEST, OURS, PUBLISHED, Drawings
+from mixtura.systems.sketch.data import LONGEST
+from mixtura.systems.sketch.drawings import OURS, PUBLISHED, Drawings
 from mixtura.systems.sketch.reporting import report
 from mixtura.systems.system import Outcome, Preset
 

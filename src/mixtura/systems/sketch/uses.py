@@ -16,7 +16,7 @@ from mixtura.errors import InputError
 from mixtura.families.checks import one_of, positive_int
 from mixtura.families.seeds import split_seed
 from mixtura.models.sketch_rnn import SketchRNN
-from mixtura.systems.sketch.drawings import LONGEST, whole
+from mixtura.systems.sketch.data import LONGEST, whole
 from mixtura.systems.sketch.scoring import log_prob
 
 How = Literal["slerp", "lerp"]

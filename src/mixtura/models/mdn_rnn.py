@@ -27,7 +27,7 @@ class MDNRNN(SequenceModel):
     Args:
         family: what one step's output means, in the data's units.
         units: the size of each recurrent layer, from the bottom up.
-        cell: "lstm" or "gru".
+        cell: "lstm", "gru" or "hyper"; see `RecurrentStack`.
         peephole: see `RecurrentStack`.
         layer_norm: see there.
         skips: see there.

@@ -31,10 +31,10 @@ demo: $(VENV)/.core
 	$(BIN)/mixtura demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m ""
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
 
 test-backends: $(BACKENDS:%=test-%)
 	@echo "The contract tests pass on: $(BACKENDS)."

@@ -46,6 +46,7 @@ def test_demo_refuses_a_file_as_its_folder(main, tmp_path):
     assert (code, "is a file" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_failed_training_is_one_sentence_and_exit_code_1(main, tmp_path, monkeypatch):
     data = tmp_path / "d.csv"
     data.write_text("x,y\n" + "".join(f"{i},{i * i}\n" for i in range(30)))

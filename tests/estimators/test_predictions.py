@@ -151,6 +151,7 @@ def test_variances_are_the_members_own_and_add_up(one, two, new):
         assert (v.epistemic > 0).all()
 
 
+@pytest.mark.slow
 def test_one_member_knows_no_disagreement(small, rows):
     model = small(ensemble=1).fit(rows[0], rows[1][:, 1])
     v = model.predict_variance(rows[0])

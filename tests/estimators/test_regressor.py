@@ -52,6 +52,7 @@ def test_it_passes_every_check_of_scikit_learn_but_the_declared_one(small):
 # Its tools.
 
 
+@pytest.mark.slow
 def test_a_pipeline_is_searched_and_validated_by_the_log_score(small, rows):
     X, Y = rows
     model = make_pipeline(StandardScaler(), small())

@@ -137,6 +137,7 @@ def missing(rows):
     return Y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["full", pytest.param("diag", marks=pytest.mark.slow)])
 def test_missing_targets_count_by_the_others_likelihood(covariance, small, rows, missing):
     X, Y = rows
@@ -163,6 +164,7 @@ def test_without_leave_missing_targets_are_refused(small, rows, missing):
         small().fit(X, missing)
 
 
+@pytest.mark.slow
 def test_no_row_need_be_complete(small, rows):
     X, Y = rows
     Y = np.where(np.arange(60)[:, None] % 2 == [0, 1], Y, NAN)
@@ -204,6 +206,7 @@ def line():
     return x[:, None], x + 0.2 * rng.normal(size=250)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["right", pytest.param("left", marks=pytest.mark.slow)])
 def test_a_line_is_found_beyond_where_it_is_censored(kind, line):
     X, y = line
@@ -236,6 +239,7 @@ def test_bounds_that_coincide_are_known_values(one, small, rows):
         np.testing.assert_array_equal(model.predict(X), one.predict(X))
 
 
+@pytest.mark.slow
 def test_censored_outputs_of_a_diagonal_family_are_trained_on(small, rows):
     X, Y = rows
     upper = np.where(np.median(Y, axis=0) < Y, INF, Y)

@@ -201,6 +201,7 @@ def test_a_page_of_few_rows(fork, rows, tmp_path, count):
     assert found.save(tmp_path / "page.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else_and_keeps_names_as_they_are(true_normal, rows, tmp_path):
     X, y = rows
     name = "<b>US$</b> & $x_1$"

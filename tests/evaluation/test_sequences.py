@@ -35,6 +35,7 @@ def distributions(model, events):
     return FAMILY(ops.convert_to_numpy(model(events[None].astype("float32")))[0])
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_each_sequence_alone(model, recorded):
     scores = score_sequences(model, recorded)
     for number, events in enumerate(recorded):
@@ -114,6 +115,7 @@ def test_given_steps_are_not_scored(model, recorded):
     assert scores.counts.tolist() == (recorded.lengths - 1).tolist()
 
 
+@pytest.mark.slow
 def test_inputs_and_context_reach_the_model():
     model = mx.MDNRNN(mx.Normal(1), units=(3,), inputs_size=2, context_size=1)
     rng = np.random.default_rng(0)

@@ -44,6 +44,7 @@ def side_by_side(families):
     return sample, ends[1:-1]
 
 
+@pytest.mark.slow
 def test_a_samples_gradient_is_its_quantiles(gradient):
     """With the draw's level F(y) held, y moves as the quantile does."""
     sample, cuts = side_by_side(CONTINUOUS)
@@ -102,6 +103,7 @@ def test_gradients_of_expectations_are_not_biased(leaf, power, gradient):
     assert (np.abs(slope.mean(axis=0) - truth) < 5 * error + 1e-5).all()
 
 
+@pytest.mark.slow
 def test_other_draws_pass_no_gradient(gradient):
     """None, rather than that of the chosen component, which would be wrong."""
     families = [
@@ -145,6 +147,7 @@ def test_one_component_passes_its_own_gradient(leaf, gradient):
     assert (slope[:, 1 + leaf.event_size :] != 0).all()
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_at_extremes(gradient):
     rng = np.random.default_rng(0)
     families = [mx.Mixture(leaf, 3) for leaf in LINES]

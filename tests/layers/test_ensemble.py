@@ -123,6 +123,7 @@ def network():
     return model
 
 
+@pytest.mark.slow
 def test_a_trained_ensemble_comes_back_without_custom_objects(tmp_path):
     model = network()
     before = model.evaluate(X, Y, verbose=0, return_dict=True)

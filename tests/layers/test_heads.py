@@ -66,6 +66,7 @@ def test_it_has_the_published_size(name):
     assert mx.MDN(family).compute_output_shape((None, 7)) == (None, size)
 
 
+@pytest.mark.slow
 @heads("lecture", "graves", "right supports", "classifier")
 def test_it_trains_saves_and_samples(name, tmp_path):
     family, _ = HEADS[name]
@@ -115,6 +116,7 @@ def under(policy, family):
         keras.config.set_dtype_policy(before)
 
 
+@pytest.mark.slow
 @heads("graves", slow=("lecture", "right supports", "world models", "classifier"))
 def test_sixteen_bits_round_the_features_only(name):
     family, _ = HEADS[name]

@@ -94,6 +94,7 @@ def test_what_follows_the_end_is_not_read(model):
     )
 
 
+@pytest.mark.slow
 def test_both_ways_to_end_say_the_same_to_the_encoder():
     keras.utils.set_random_seed(1)
     models = [

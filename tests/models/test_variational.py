@@ -88,6 +88,7 @@ def model():
     return SketchRNN(FAMILY, (4,), latent_size=2, encoder_units=3, num_classes=2, class_size=2, seed=0)
 
 
+@pytest.mark.slow
 def test_columns_are_what_z_costs(model):
     events = padded([model.events(one) for one in drawings(3, 7)])
     data = {"events": events, "context": np.array([0, 1])}

@@ -36,6 +36,7 @@ def test_training_leaves_a_run(run):
     assert report["params"] == mx.load(run).count_params()
 
 
+@pytest.mark.slow
 def test_the_model_is_normalised_and_scores_in_the_files_units(run, gestures, gestures_csv):
     scores = runs.evaluate(run, gestures_csv, system=gestures).to_dict()
     sequences, model = read_sequences(gestures_csv), mx.load(run)

@@ -67,6 +67,7 @@ def test_wide_limits_change_nothing():
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_training_step_moves_the_bias_by_the_sum_of_clipped_derivatives():
     limit = 1e-6  # below nearly every derivative of the mean over 40 steps
     bias = step(network(outer=limit))[-1]

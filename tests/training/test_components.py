@@ -79,6 +79,7 @@ def test_a_mixture_that_collapses_in_training_is_reported_in_that_epoch():
         model.fit(X, np.zeros_like(Y), epochs=5, verbose=0, callbacks=[Push(), usage])
 
 
+@pytest.mark.slow
 def test_parts_of_a_joint_go_by_name_through_units_and_copies():
     healthy = mx.Mixture(mx.Normal(1), 2)
     family = mx.Joint(

@@ -246,6 +246,7 @@ class Cut(keras.callbacks.Callback):
             raise Power
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_an_uninterrupted_one(tmp_path, monkeypatch):
     monkeypatch.setattr(resuming, "INTERVAL", -1.0)
     rows = Ragged.padded(SOME, 2, 2)

@@ -63,6 +63,7 @@ def test_a_lane_that_begins_within_a_sequence_starts_anew_after_the_event_before
     np.testing.assert_allclose(params[0][1][:2], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_truncated_where_a_chunk_begins():
     """By hand: the second chunk's loss with the state of the first as a constant."""
     sequence, rate = SOME[0][:4], 0.1

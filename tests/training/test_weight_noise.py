@@ -209,6 +209,7 @@ def test_it_is_a_pure_function_of_its_variables():
         np.testing.assert_array_equal(before, after.value)
 
 
+@pytest.mark.slow
 def test_it_is_saved_with_the_model(tmp_path):
     inner = keras.optimizers.RMSprop(keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.9), momentum=0.9)
     model = network(noisy(inner, initial_std=0.1, rate=0.02, seed=7))

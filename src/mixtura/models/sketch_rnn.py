@@ -72,8 +72,10 @@ class SketchRNN(SequenceModel):
         >>> import mixtura as mx
         >>> offset = mx.Mixture(mx.Normal(2, "bivariate", scale="exp"), 20)
         >>> family = mx.Joint(offset=offset, pen=mx.Categorical(3))
-        >>> SketchRNN(family, (512,), latent_size=128).count_params()  # as published
-        2186107
+        >>> model = SketchRNN(family, (16,), latent_size=4, encoder_units=8)
+        >>> z = model.draw_latent(2, seed=0)
+        >>> len(model.draw(longest=20, context=model.context(z), seed=0))
+        2
     """
 
     def __init__(

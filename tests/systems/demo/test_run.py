@@ -15,6 +15,7 @@ def check_report(report, out):
     assert report["limits"]["conditional_entropy"] == pytest.approx(1.288, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_a_short_demo_writes_everything(tmp_path):
     check_report(run(tmp_path, epochs=1), tmp_path)
 

@@ -45,6 +45,7 @@ def test_every_head_has_a_density_of_place_and_time(name):
             assert ((drawn[..., :2] > 0) & (drawn[..., :2] < 1)).all()
 
 
+@pytest.mark.slow
 def test_a_head_begins_at_the_distribution_of_moves():
     rng = np.random.default_rng(0)
     walks = []

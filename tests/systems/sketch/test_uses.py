@@ -9,6 +9,7 @@ from mixtura.models.sketch_rnn import SketchRNN
 from mixtura.systems import runs
 from mixtura.systems.sketch import uses
 
+pytestmark = pytest.mark.slow  # the commands, which use all of this, are tested quickly
 LONGEST = 24
 
 
@@ -144,6 +145,7 @@ def log_likelihood(model, drawing, begun, context):
     return float(total)
 
 
+@pytest.mark.slow
 def test_completions_begin_with_what_was_begun_and_the_best_come_first(model, decoder, drawn):
     for one, label in ((model, 2), (decoder, None)):
         begun = drawn[2][:3]

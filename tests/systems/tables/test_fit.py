@@ -93,6 +93,7 @@ def test_the_regressor_of_a_run_reads_data_frames(run, tmp_path):
     np.testing.assert_array_equal(again.predict(new), model.predict(new))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scores_also_where_losses_are_written_for_tensorboard(
     table, run, tmp_path
 ):
@@ -154,6 +155,7 @@ def test_predictions_are_in_row_order_and_target_units(table, run, tmp_path):
     assert again.read_text() == out.read_text()
 
 
+@pytest.mark.slow
 def test_ten_rows_are_enough_and_integers_get_half_a_step_as_floor_and_names_may_be_odd(tmp_path):
     name = "price [/red] in $^$ {0}"
     data = write(tmp_path / "d.csv", {"x[bold]": range(10), name: np.arange(10) ** 2 // 3})

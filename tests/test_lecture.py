@@ -275,6 +275,7 @@ def compile_and_save(model, loss, path):
     model.save(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("module", [theirs, mdn], ids=["theirs", "ours"])
 def test_load_model_needs_only_the_path(module, time, tmp_path):

@@ -71,6 +71,7 @@ def test_copies_stand_below_drawings(main, folder, tmp_path):
     assert texts[1:] == list("123456")
 
 
+@pytest.mark.slow
 def test_more_copies_than_a_row_has(main, folder, tmp_path):
     pick = ",".join(map(str, [1, 2, 3, 4, 5] * 2 + [3, 2]))
     orange, texts = run(
@@ -88,6 +89,7 @@ def test_a_category_picks_of_a_file_or_says_what_it_is(main, folder, tmp_path):
         assert texts[1:] == [names[0], "0", "0.5", "1", names[1]]
 
 
+@pytest.mark.slow
 def test_four_drawings_make_a_grid(main, folder, tmp_path):
     arguments = ("--pick", "1,2,3,4", "--steps", 3, "--how", "lerp")
     orange, texts = run(
@@ -127,6 +129,7 @@ def test_temperatures_are_rows(main, folder, tmp_path):
     assert set(texts[1:4]) <= set(CATEGORIES)
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_sheet(main, folder, tmp_path):
     arguments = ("complete", folder / "kanji", folder / "plain.npz")
     for name in ("a", "b"):

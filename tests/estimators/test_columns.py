@@ -240,6 +240,7 @@ def test_pandas_categories_of_numbers_are_categories():
     assert categorical_columns(x, None) == []
 
 
+@pytest.mark.slow
 def test_targets_may_be_series_and_frames(frames, small):
     X, y = frame(frames)
     model = small(n_bins=0)

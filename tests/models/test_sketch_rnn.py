@@ -49,7 +49,6 @@ def model(request):
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("units", "components", "latent_size", "count"),
     [((256, 256), 24, 0, 831_379), ((512,), 20, 0, 1_123_963), ((512,), 20, 128, 2_186_107)],

@@ -63,6 +63,7 @@ NOT_COMPILED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", NOT_COMPILED.values(), ids=NOT_COMPILED)
 def test_leaves_to_keras_what_only_keras_can(case, tmp_path, monkeypatch):
     data, options = case(tmp_path)

@@ -202,6 +202,7 @@ def test_windows_are_trained_on_with_the_event_before():
     np.testing.assert_allclose(loss, -log_prob[weight > 0].mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_keras_meets_the_same_batches():
     """Keras trains where a callback needs every batch, and off JAX."""
     rows = Ragged.padded(SOME, 2, 2)

@@ -41,6 +41,7 @@ def numbers(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
 
+@pytest.mark.slow
 def test_the_carried_forward_pass_is_that_of_whole_sequences():
     """Two lanes of five chunks: sequences 0 and 1, and 2 and 3."""
     labels = RNG.normal(size=(4, 1)).astype("float32")

@@ -76,6 +76,7 @@ def test_generated_performances_last_five_seconds(run, tmp_path):
     assert len(generate(run, tmp_path / "some.npz", count=2, steps=7, seed=1)[1]) == 7
 
 
+@pytest.mark.slow
 def test_generation_goes_on_from_a_prompt(run, tmp_path, swiped):
     write_touches(tmp_path / "call.csv", swiped[:1])
     drawn = generate(run, tmp_path / "more.npz", count=2, seed=1, prompt=tmp_path / "call.csv")

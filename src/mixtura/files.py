@@ -3,11 +3,14 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from mixtura.errors import InputError
+
+T = TypeVar("T")
 
 # Nobody else's files are called like this, so what killed writes have left can be removed.
 _TEMPORARY = ".mixtura-"
@@ -77,10 +80,40 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def check_output(path: Path, overwrite: bool) -> None:
-    """Raise an InputError if `path` exists and may not be overwritten; call it before any work."""
+def write_folder(path: Path, ending: str, items: Sequence[T], write: Callable[[Path, T], object]) -> None:
+    """Write a folder of numbered files, `1.csv` and so on; it is there whole or not at all.
+
+    A folder of such files that is there is replaced.
+
+    Args:
+        path: the folder.
+        ending: of the files, with its dot.
+        items: what to write, each to a file.
+        write: writes an item to a file.
+
+    Raises:
+        InputError: if something else is there.
+    """
+    if path.exists() and not (path.is_dir() and all(file.suffix == ending for file in path.iterdir())):
+        raise InputError(f"{path} exists and is no folder of {ending[1:].upper()} files; name another output")
+    digits = len(str(len(items)))
+    with replacing_folder(path) as folder:
+        for number, item in enumerate(items, start=1):
+            write(folder / f"{number:0{digits}}{ending}", item)
+
+
+def check_output(path: Path, overwrite: bool, source: Path | None = None) -> None:
+    """Raise an InputError if `path` may not be written; call it before any work.
+
+    Args:
+        path: the output.
+        overwrite: whether what is there may be replaced.
+        source: what is read; it may not be.
+    """
     if (path.exists() or path.is_symlink()) and not overwrite:
         raise InputError(f"{path} exists; name another output or give --overwrite.")
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise InputError(f"{path} is what is read; name another output.")
 
 
 def _umask() -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
 from mixtura.data.markup import LARGEST_COORDINATE, decimals_for, escaped, local_name, plain, read_xml
 from mixtura.data.sequences import Sequences
-from mixtura.data.strokes import Lines, check, polylines
+from mixtura.data.strokes import Lines, categories_of, check, polylines
 from mixtura.data.tables import counted
 from mixtura.errors import InputError
 from mixtura.files import replacing
@@ -89,13 +88,14 @@ def write_inkml(path: str | Path, sequences: Sequence[np.ndarray]) -> None:
         f'<ink xmlns="{NAMESPACE}">',
         '<traceFormat><channel name="X" type="decimal"/><channel name="Y" type="decimal"/></traceFormat>',
     ]
-    for number, (drawing, label) in enumerate(zip(sequences, _labels(sequences), strict=True)):
+    labels = categories_of(sequences) if isinstance(sequences, Sequences) else []
+    for number, drawing in enumerate(sequences):
         check(drawing, f"drawing {number} for {path}")
         lines = polylines(drawing)
         decimals = decimals_for(float(np.ptp(np.concatenate(lines), axis=0).max()))
         written.append("<traceGroup>")
-        if label:
-            written.append(f'<annotation type="label">{escaped(label)}</annotation>')
+        if labels and labels[number]:
+            written.append(f'<annotation type="label">{escaped(labels[number])}</annotation>')
         for line in lines:
             points = (f"{plain(x, decimals)} {plain(y, decimals)}" for x, y in line.tolist())
             written.append(f"<trace>{', '.join(points)}</trace>")
@@ -103,17 +103,6 @@ def write_inkml(path: str | Path, sequences: Sequence[np.ndarray]) -> None:
     text = "\n".join([*written, "</ink>", ""])
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _labels(sequences: Sequence[np.ndarray]) -> list[str]:
-    """Return a label for each drawing, empty where there is none."""
-    fields = sequences.fields if isinstance(sequences, Sequences) else {}
-    if not isinstance(sequences, Sequences) or "label" not in fields:
-        return [""] * len(sequences)
-    labels: list[Any] = fields["label"].tolist()
-    if (names := sequences.facts.get("categories")) is not None and fields["label"].dtype.kind in "iu":
-        return [str(names[label]) for label in labels]
-    return [str(label) for label in labels]
 
 
 class _Ink:

@@ -25,7 +25,7 @@ from mixtura.data.strokes import (
 from mixtura.data.svg import read_svg, write_svg
 from mixtura.data.tables import FLOAT32_MAX
 from mixtura.errors import InputError
-from mixtura.files import replacing_folder
+from mixtura.files import write_folder
 
 NAME = "name"  # the field with the names of files of one drawing each
 SPLITS = ("train", "valid", "test")  # the arrays of sketch-rnn's files; the field `split` numbers them
@@ -72,6 +72,11 @@ def read_sketches(path: str | Path, simplify: bool = False) -> Sequences:
     return found
 
 
+def left_out_of(drawings: Sequences) -> list[str]:
+    """Return the sentences on what was left out when drawings were read."""
+    return [str(sentence) for sentence in drawings.facts.get("left_out", ())]
+
+
 def write_sketches(path: str | Path, sequences: Sequences) -> None:
     """Write drawings as `read_sketches` reads them.
 
@@ -105,7 +110,7 @@ def write_sketches(path: str | Path, sequences: Sequences) -> None:
             )
         write_svg(path, sequences[0])
     elif not ending:
-        _write_folder(path, sequences)
+        write_folder(path, ".svg", sequences, write_svg)
     else:
         raise InputError(f"{path} ends in {ending!r}; drawings are written to {_one_of(ENDINGS)} or a folder")
 
@@ -201,7 +206,7 @@ def _read_folder(path: Path) -> Sequences:
         except InputError as error:
             left_out.append(f"{place}: {str(error).removeprefix(str(file)).lstrip(':, ')}")
             continue
-        left_out += [f"{place}, {sentence}" for sentence in part.facts.get("left_out", np.array([])).tolist()]
+        left_out += [f"{place}, {sentence}" for sentence in left_out_of(part)]
         names = [category] * len(part) if category is not None else categories_of(part) or [""] * len(part)
         parts.append((file.stem, part, names))
     if not parts:
@@ -232,15 +237,6 @@ def _files_in(folder: Path) -> list[Path]:
     """Return the files of drawings in a folder; hidden ones are no part of it."""
     files = (file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.name[0] != ".")
     return sorted(file for file in files if file.is_file())
-
-
-def _write_folder(path: Path, sequences: Sequences) -> None:
-    """Write a folder of SVG files; it is there whole or not at all."""
-    if path.exists() and not (path.is_dir() and all(file.suffix == ".svg" for file in path.iterdir())):
-        raise InputError(f"{path} exists and is no folder of SVG files; name another output")
-    with replacing_folder(path) as folder:
-        for number, drawing in enumerate(sequences, start=1):
-            write_svg(folder / f"{number:0{len(str(len(sequences)))}}.svg", drawing)
 
 
 def _one_of(names: Sequence[str], word: str = "or") -> str:

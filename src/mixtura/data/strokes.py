@@ -268,13 +268,17 @@ def _resampled(line: np.ndarray, spacing: float) -> np.ndarray:
     return np.concatenate([new, line[-1:]])
 
 
-def quickdraw(lines: Iterable[np.ndarray]) -> Lines:
+def quickdraw(lines: Iterable[np.ndarray], epsilon: float = 2.0) -> Lines:
     """Return lines simplified as Quick, Draw! publishes its drawings.
 
     Moved to the top-left corner, the larger side scaled to 255, a point at every unit along each line,
-    simplified with epsilon 2 and the distance to the line, rounded to integers.
+    simplified with the distance to the line, rounded to integers.
+
+    Args:
+        lines: arrays `(m, 2)`.
+        epsilon: the tolerance; Quick, Draw!'s is 2.
     """
-    return [np.rint(line) for line in simplified(resampled(fitted(lines)), distance="line")]
+    return [np.rint(line) for line in simplified(resampled(fitted(lines)), epsilon, "line")]
 
 
 def spread(drawings: Iterable[np.ndarray]) -> float:

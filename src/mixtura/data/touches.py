@@ -25,7 +25,7 @@ from mixtura.data.sequences import (
 )
 from mixtura.data.tables import Inputs, Table, counted, parse_table, read_text
 from mixtura.errors import InputError
-from mixtura.files import replacing, replacing_folder
+from mixtura.files import replacing, write_folder
 
 COLUMNS = ("x", "y", "dt", "moving")
 TAP = 0.1  # seconds: after a longer pause a touch is a new one (Martin & Torresen 2018)
@@ -142,7 +142,7 @@ def write_touches(path: str | Path, sequences: Sequences) -> None:
     elif not ending:
         names = (f"{path}: performance {number}" for number in range(1, len(sequences) + 1))
         rows = (_rows(performance, name) for performance, name in zip(sequences, names, strict=True))
-        _write_folder(path, [_csv_text([_HEADER, *own]) for own in rows])
+        write_folder(path, ".csv", [_csv_text([_HEADER, *own]) for own in rows], _write_text)
     else:
         raise InputError(f"{path} ends in {ending!r}; performances are written to .csv, .npz or a folder")
 
@@ -356,11 +356,5 @@ def _csv_text(rows: Iterable[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def _write_folder(path: Path, texts: list[str]) -> None:
-    """Write a folder of texts; it is there whole or not at all."""
-    if path.exists() and not (path.is_dir() and all(file.suffix == ".csv" for file in path.iterdir())):
-        raise InputError(f"{path} exists and is no folder of CSV files; name another output")
-    with replacing_folder(path) as folder:
-        for number, text in enumerate(texts, start=1):
-            file = folder / f"{number:0{len(str(len(texts)))}}.csv"
-            file.write_text(text, encoding="utf-8", newline="")
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="")

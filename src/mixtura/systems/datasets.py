@@ -10,15 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from mixtura.data.sequences import Sequences
-from mixtura.data.sketches import ENDINGS, SPLITS, read_sketches, write_sketches
+from mixtura.data.sketches import ENDINGS, SPLITS, left_out_of, read_sketches, write_sketches
 from mixtura.data.strokes import (
-    Lines,
     categories_of,
-    fitted,
     from_polylines,
     polylines,
     quickdraw,
-    resampled,
     simplified,
     spread,
 )
@@ -93,13 +90,14 @@ def convert(
     if target.suffix.lower() not in (*ENDINGS, ""):
         expected = ", ".join(ENDINGS)
         raise InputError(f"{target} ends in {target.suffix!r}; expected {expected} or, for a folder, none.")
-    _check_target(source, target, overwrite)
+    check_output(target, overwrite, source)
     drawings, left_out = _read(source)
     if category is not None:
         drawings = drawings[_are_of(drawings, category, source)]
     drawings = drawings[:count]
     if simplify or epsilon is not None:
-        drawings = drawings.map(lambda one: from_polylines(_simplified(polylines(one), simplify, epsilon)))
+        change, tolerance = quickdraw if simplify else simplified, 2.0 if epsilon is None else epsilon
+        drawings = drawings.map(lambda one: from_polylines(change(polylines(one), tolerance)))
     if target.suffix.lower() == ".svg" and len(drawings) > 1:
         if len(drawings) > LARGEST_SHEET:
             amount = counted(len(drawings), "drawing")
@@ -132,7 +130,7 @@ def show(
     """
     if out.suffix.lower() != ".svg":
         raise InputError(f"{out} ends in {out.suffix!r}; a sheet is written to .svg.")
-    _check_target(source, out, overwrite)
+    check_output(out, overwrite, source)
     drawings, left_out = _read(source)
     shown = np.sort(np.random.default_rng(seed).permutation(len(drawings))[:count])
     picked = drawings[shown]
@@ -166,15 +164,9 @@ def statistics(drawings: Sequences) -> Statistics:
     )
 
 
-def _check_target(source: Path, target: Path, overwrite: bool) -> None:
-    check_output(target, overwrite)
-    if target.exists() and source.exists() and target.samefile(source):
-        raise InputError(f"{target} is what is read; name another output.")
-
-
 def _read(source: Path) -> tuple[Sequences, list[str]]:
     found = read_sketches(source)
-    return found, [f"{source}, {sentence}" for sentence in found.facts.get("left_out", np.array([])).tolist()]
+    return found, [f"{source}, {sentence}" for sentence in left_out_of(found)]
 
 
 def _are_of(drawings: Sequences, category: str, source: Path) -> list[int]:
@@ -192,14 +184,6 @@ def _are_of(drawings: Sequences, category: str, source: Path) -> list[int]:
         )
         raise InputError(f"{source} has no drawing of the category {category!r}; {hint}")
     return chosen
-
-
-def _simplified(lines: Lines, as_quickdraw: bool, epsilon: float | None) -> Lines:
-    if epsilon is None:
-        return quickdraw(lines)
-    if as_quickdraw:
-        return [np.rint(line) for line in simplified(resampled(fitted(lines)), epsilon, "line")]
-    return simplified(lines, epsilon)
 
 
 def _labels(drawings: Sequences) -> list[str] | None:

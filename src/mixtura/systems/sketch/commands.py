@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mixtura.data.sequences import Sequences
-from mixtura.data.sketches import read_sketches
+from mixtura.data.sketches import left_out_of, read_sketches
 from mixtura.data.strokes import categories_of, check
 from mixtura.data.tables import counted
 from mixtura.drawing import sheet
@@ -50,9 +50,7 @@ class Draft:
         """Return the model of the run, or raise an InputError where the sheet cannot be written."""
         if self.out.suffix.lower() != ".svg":
             raise InputError(f"{self.out} ends in {self.out.suffix!r}; a sheet is written to .svg.")
-        check_output(self.out, self.overwrite)
-        if source is not None and self.out.exists() and source.exists() and self.out.samefile(source):
-            raise InputError(f"{self.out} is what is read; name another output.")
+        check_output(self.out, self.overwrite, source)
         system, model, config = runs.opened(self.run)
         if not isinstance(model, SketchRNN):
             raise InputError(
@@ -304,7 +302,7 @@ def _read(
         rng: draws, where none are picked; without it they are the first ones.
     """
     found = read_sketches(source)
-    left_out = [f"{source}, {text}" for text in found.facts.get("left_out", np.array([])).tolist()]
+    left_out = [f"{source}, {text}" for text in left_out_of(found)]
     words = categories_of(found)
     numbers = np.arange(1, len(found) + 1)
     if category is not None:

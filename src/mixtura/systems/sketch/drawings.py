@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from mixtura.data.sequences import Sequences
-from mixtura.data.sketches import read_sketches, write_sketches
+from mixtura.data.sketches import left_out_of, read_sketches, write_sketches
 from mixtura.data.strokes import categories_of, spread, to_stroke5, with_categories
 from mixtura.data.tables import counted
 from mixtura.drawing import sheet
@@ -117,7 +117,7 @@ class Drawings(System):
             "spread": spread(training),
             "too_long": int((found.lengths > longest).sum()),
             "of_one_point": int((found.lengths == 1).sum()),
-            "left_out": [str(sentence) for sentence in found.facts.get("left_out", ())],
+            "left_out": left_out_of(found),
             "temperature": preset.network.get("temperature", 1.0),
             "drawings": {"training": len(training), "validation": len(validation), "test": len(test)},
         }

@@ -188,3 +188,13 @@ def test_each_class_has_the_prior_of_its_drawings():
     np.testing.assert_allclose(drawn.mean(axis=0), centre[1], atol=0.05)
     np.testing.assert_allclose(drawn.var(axis=0), np.exp(log_variance), rtol=0.05)
     np.testing.assert_allclose(model.draw_latent(2, [1, 1], seed=0, temperature=0.0), centre[[1, 1]])
+
+
+def test_a_kept_program_reads_the_weights_as_they_are():
+    keras.utils.set_random_seed(1)
+    model = SketchRNN(parts(1), (2,), latent_size=2, encoder_units=3, seed=0)
+    before, _ = model.encode(DRAWINGS)
+    kernel, bias = model.posterior.get_weights()
+    model.posterior.set_weights([kernel, bias + 1])
+    after, _ = model.encode(DRAWINGS)
+    np.testing.assert_allclose(after, before + 1, atol=1e-6)

@@ -60,8 +60,16 @@ def import_sketch_js(path: str | PathLike[str]) -> SketchRNN:
 
     Reference: Ha, D. & Eck, D. (2017), A neural representation of sketch drawings, arXiv:1704.03477.
     """
-    path = Path(path)
-    info, arrays = _read(path)
+    return read_sketch_js(path)[0]
+
+
+def read_sketch_js(path: str | PathLike[str]) -> tuple[SketchRNN, dict[str, Any]]:
+    """Return what `import_sketch_js` does, and what the file says of itself, as `info_of`.
+
+    Raises:
+        InputError: as `import_sketch_js`.
+    """
+    info, arrays = _read(Path(path))
     decoder = arrays[-len(DECODER) :]
     encoder = arrays[: -len(DECODER)]
     units, columns = decoder[0].shape
@@ -75,7 +83,7 @@ def import_sketch_js(path: str | PathLike[str]) -> SketchRNN:
     )
     for weight, array in zip(_variables(model), _from_file(arrays), strict=True):
         weight.assign(array)
-    return model
+    return model, info
 
 
 def info_of(path: str | PathLike[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from mixtura.layers.recurrent import CellType, RecurrentStack
 from mixtura.models.sequence import SequenceModel
 from mixtura.sampling import Sampler
 
-DRAW, LIFT, END = 2, 3, 4  # columns of an event
+LIFT, END = 3, 4  # columns of an event
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -204,7 +204,7 @@ class SketchRNN(SequenceModel):
         """
         if not self.latent_size:
             raise ValueError("this model has no latent vector: it is a decoder alone")
-        run = self._program("encode", self.posterior_of)
+        run = self.program("encode", self.posterior_of)
         events = [self.events(one) for one in drawings]
         found = np.zeros((2, len(events), self.latent_size), np.float32)
         order = np.argsort([len(one) for one in events], kind="stable")
@@ -334,23 +334,31 @@ class SketchRNN(SequenceModel):
             settings["prompt"] = prompts[0] if isinstance(begun, np.ndarray) else prompts
             steps = max(1, steps - min(map(len, prompts)))
         found = self.generate(steps, batch_size=count, context=context, **settings)
-        drawings = [self.drawing(found[row])[:longest] for row in range(len(found))]
-        for drawing in drawings:
-            drawing[-1, 2] = 1
-        return drawings
+        return [self.drawing(found[row], longest) for row in range(len(found))]
 
-    def drawing(self, events: np.ndarray) -> np.ndarray:
-        """Return events that were drawn as a drawing `(n, 3)`: up to its end, or cut where they stop."""
+    def drawing(self, events: np.ndarray, longest: int | None = None) -> np.ndarray:
+        """Return events that were drawn as a drawing `(n, 3)`: up to its end, or cut where they stop.
+
+        Args:
+            events: `(steps, 5)`.
+            longest: points at most.
+        """
         ends = np.flatnonzero(events[:, END] > 0.5)
         events = events[: ends[0] + (not self.closing)] if len(ends) else events
+        events = events[:longest]
         if not len(events):  # ended before it began
             return np.array([[0.0, 0.0, 1.0]])
         drawing = np.column_stack([events[:, :2], events[:, LIFT] > 0.5]).astype(float)
         drawing[-1, 2] = 1
         return drawing
 
-    def _program(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a compiled function of this model, made at its first use."""
+    def program(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of this model as `compiled` makes it, made at its first use and then kept.
+
+        Args:
+            name: what the function is kept by; the same for functions that compute the same.
+            function: reads the weights of this model and no others.
+        """
         kept = self.__dict__.setdefault("_mixtura_compiled", {})
         if name not in kept:
             kept[name] = compiled(function, self)

@@ -256,11 +256,14 @@ class System:
         """Return what is trained in the model's place: itself, or `Stateful` around it."""
         return Stateful(model, preset.batch_size) if preset.carried else model
 
-    def compile(self, model: keras.Model, preset: Preset, steps: int) -> None:
-        """Compile the model for so many steps of training: Adam, the rate falling along a cosine."""
+    def optimizer(self, preset: Preset, steps: int) -> keras.optimizers.Optimizer:
+        """Return the optimizer of so many steps of training: Adam, the rate falling along a cosine."""
         rate = keras.optimizers.schedules.CosineDecay(preset.learning_rate, steps, alpha=0.02)
-        optimizer = keras.optimizers.Adam(rate, clipnorm=preset.clipnorm)
-        model.compile(optimizer, loss=NegativeLogLikelihood(model.family))
+        return keras.optimizers.Adam(rate, clipnorm=preset.clipnorm)
+
+    def compile(self, model: keras.Model, preset: Preset, steps: int) -> None:
+        """Compile the model for so many steps of training."""
+        model.compile(self.optimizer(preset, steps), loss=NegativeLogLikelihood(model.family))
 
     def fit(
         self,

@@ -21,7 +21,7 @@ from mixtura.files import check_output
 from mixtura.models.sketch_rnn import SketchRNN
 from mixtura.systems import runs
 from mixtura.systems.sketch import uses
-from mixtura.systems.sketch.data import LONGEST, number_of
+from mixtura.systems.sketch.data import LONGEST, labels_of, number_of
 
 COPIED = "copy drawings"  # what a model without a latent vector cannot do
 
@@ -34,7 +34,7 @@ class Draft:
         run: as `runs.opened` takes it.
         out: the SVG file to write.
         category: of the drawings. In a file of several it picks those of this one.
-        temperature: as in `mixtura.generation.generate`; None for the run's own.
+        temperature: as in `SketchRNN.draw`; None for the run's own.
         seed: of the draws; None for fresh ones.
         overwrite: replace the sheet if it exists.
     """
@@ -257,10 +257,7 @@ def temperatures(draft: Draft, values: Sequence[float], count: int = 10) -> None
     opened = draft.opened()
     labels = names = None
     if opened.categories:
-        rng = np.random.default_rng(draft.seed)
-        labels = rng.integers(len(opened.categories), size=count)
-        if draft.category is not None:
-            labels[:] = number_of(draft.category, opened.categories)
+        labels = labels_of(draft.category, opened.categories, count, draft.seed)
         names = [opened.categories[label] for label in labels]
     elif draft.category is not None:
         raise InputError(f"{draft.run} knows no categories; received {draft.category!r}.")

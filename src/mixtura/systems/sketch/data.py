@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ LONGEST = 250  # points of a drawing, as Sketch-RNN's data sets have at most
 
 def as_events(drawings: Sequences) -> Sequences:
     """Return drawings `(dx, dy, end)` as events, the last point of each the one that ends it."""
-    return replace(drawings, data=_stroke5(drawings.data, drawings.offsets))
+    return drawings.map(lambda one: to_stroke5(one, closing=False))
 
 
 def as_drawings(events: Sequences) -> Sequences:
@@ -68,6 +67,26 @@ def number_of(category: str, categories: Sequence[str]) -> int:
     return list(categories).index(category)
 
 
+def labels_of(
+    category: str | Sequence[str] | None, categories: Sequence[str], count: int, seed: int | None
+) -> np.ndarray:
+    """Return the numbers of so many categories.
+
+    Args:
+        category: of all, or of each; None for any, by chance.
+        categories: the names.
+        count: how many.
+        seed: of chance.
+
+    Raises:
+        InputError: as `number_of`.
+    """
+    if category is None:
+        return np.random.default_rng(seed).integers(len(categories), size=count)
+    named = [category] * count if isinstance(category, str) else category
+    return np.array([number_of(name, categories) for name in named])
+
+
 def labelled(drawings: Sequences, categories: Sequence[str], path: Path) -> Sequences:
     """Return drawings whose labels, if they have some, are numbers of these categories."""
     if not (names := categories_of(drawings)):
@@ -78,11 +97,6 @@ def labelled(drawings: Sequences, categories: Sequence[str], path: Path) -> Sequ
     labels = np.array([known[name] for name in names])
     facts = {**drawings.facts, "categories": np.array(categories)}
     return replace(drawings, fields={**drawings.fields, "label": labels}, facts=facts)
-
-
-def noting(events: Sequences, **facts: Any) -> Sequences:
-    """Return events with facts beside those they have."""
-    return replace(events, facts={**events.facts, **facts})
 
 
 def in_parts(drawings: Sequences, seed: int, data: Path) -> tuple[Sequences, ...]:
@@ -101,14 +115,6 @@ def in_parts(drawings: Sequences, seed: int, data: Path) -> tuple[Sequences, ...
             raise InputError(f"{data} has {amount} by its field split; expected at least 2.")
         training, held_out[number] = training.split(max(0.1, 1 / len(training)), seed)
     return training, *held_out
-
-
-def _stroke5(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return the rows `(dx, dy, end)` of many drawings as events."""
-    is_end = data[:, 2] > 0.5
-    pen = np.column_stack([~is_end, is_end, np.zeros(len(data), bool)])
-    pen[offsets[1:] - 1] = (False, False, True)
-    return np.column_stack([data[:, :2], pen])
 
 
 def ended(events: Sequences) -> Sequences:

@@ -17,8 +17,8 @@ from mixtura.data.tables import counted
 from mixtura.drawing import sheet
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores
-from mixtura.models import SequenceModel, export_sketch_js, import_sketch_js
-from mixtura.models.sketch_js import info_of
+from mixtura.models import SequenceModel, export_sketch_js
+from mixtura.models.sketch_js import read_sketch_js
 from mixtura.models.sketch_rnn import SketchRNN, padded
 from mixtura.models.variational import KLDivergence, SketchLoss, Variational
 from mixtura.systems.sketch.data import (
@@ -30,8 +30,7 @@ from mixtura.systems.sketch.data import (
     ended,
     in_parts,
     labelled,
-    noting,
-    number_of,
+    labels_of,
     whole,
 )
 from mixtura.systems.sketch.heads import head
@@ -128,7 +127,10 @@ class Drawings(System):
             raise InputError(f"{data}: no drawing moves the pen; expected lines.")
         steps = [step, step, 0.0, 0.0, 0.0]
         parts = {"training": training, "validation": validation, "test": test}
-        events = {name: noting(as_events(part), recording_step=steps) for name, part in parts.items()}
+        noted = {"recording_step": np.array(steps)}  # for `rows`
+        events = {
+            name: replace(as_events(part), facts={**part.facts, **noted}) for name, part in parts.items()
+        }
         return Corpus(**events, step=steps, facts=facts)
 
     def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
@@ -209,9 +211,10 @@ class Drawings(System):
             pen_weights=settings.get("pen_weights"),
         )
         metrics = [KLDivergence()] if settings.get("latent_size") else None
-        model.compile(self._optimizer(preset, steps), loss=loss, weighted_metrics=metrics)
+        model.compile(self.optimizer(preset, steps), loss=loss, weighted_metrics=metrics)
 
-    def _optimizer(self, preset: Preset, steps: int) -> keras.optimizers.Optimizer:
+    def optimizer(self, preset: Preset, steps: int) -> keras.optimizers.Optimizer:
+        """Return the optimizer of the preset's recipe."""
         recipe = preset.network.get("recipe")
         if recipe == "2015":
             passes = preset.epochs * preset.network.get("copies", 1)
@@ -219,8 +222,7 @@ class Drawings(System):
             return keras.optimizers.Adam(schedule, epsilon=1e-3, global_clipnorm=5.0)
         if recipe == "2017":
             return keras.optimizers.Adam(Falling(1e-3, 1e-5, 0.9999), clipvalue=1.0)
-        rate = keras.optimizers.schedules.CosineDecay(preset.learning_rate, steps, alpha=0.02)
-        return keras.optimizers.Adam(rate, clipnorm=preset.clipnorm)
+        return super().optimizer(preset, steps)
 
     # ------------------------------------------------------------------ afterwards
 
@@ -272,10 +274,7 @@ class Drawings(System):
         """
         labels = None
         if model.num_classes:
-            known = facts["categories"]
-            named = [category] * count if isinstance(category, str) else category
-            by_chance = np.random.default_rng(seed).integers(model.num_classes, size=count)
-            labels = by_chance if named is None else np.array([number_of(name, known) for name in named])
+            labels = labels_of(category, facts["categories"], count, seed)
         latent = model.draw_latent(count, labels, seed, temperature)
         if latent is not None and begun is not None:
             latent, _ = model.encode([whole(one) for one in begun])
@@ -300,7 +299,7 @@ class Drawings(System):
         """Return the model in a JSON file of sketch-rnn-js or @magenta/sketch."""
         if scale is not None:
             raise InputError(f"{file} says itself by what offsets are divided; leave the scale out.")
-        model, info = import_sketch_js(file), info_of(file)
+        model, info = read_sketch_js(file)
         facts = {"longest": info["max_seq_len"], "spread": info["scale_factor"], "called": info["name"]}
         return model, facts, [1.0, 1.0, 0.0, 0.0, 0.0]  # their data are whole numbers
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from mixtura.compiling import compiled
 from mixtura.evaluation.sequences import SequenceScores
 from mixtura.models.sketch_rnn import END, SketchRNN, padded
 from mixtura.models.variational import SketchLoss, kl_divergence
@@ -53,7 +52,7 @@ def score_drawings(
     samples = samples if model.latent_size else 1
     draws = draws if any(step) else 1
     loss = SketchLoss(model.family, model.closing)
-    run = compiled(lambda *arguments: _log_weights(model, loss, *arguments), model)
+    run = model.program("log weights", lambda *arguments: _log_weights(model, loss, *arguments))
     raw, nll = np.zeros(len(drawings)), np.zeros(len(drawings))
     surprise: list[np.ndarray] = [np.empty(0)] * len(drawings)
     rng = np.random.default_rng(seed)
@@ -62,7 +61,7 @@ def score_drawings(
         noise = rng.uniform(-0.5, 0.5, (draws + 1, *some.events.shape)) * cells
         noise[0] = 0.0
         eps = rng.standard_normal((samples, len(some.events), model.latent_size))
-        given = None if labels is None else _rows(np.asarray(labels)[some.numbers], len(some.events))
+        given = some.of(labels)
         arguments = (some.events, some.events + noise, some.is_real, eps, given)
         typed = [a if a is None or a.dtype.kind in "ib" else a.astype("float32") for a in arguments]
         weights, each = (np.asarray(ops.convert_to_numpy(part), np.float64) for part in run(*typed))
@@ -120,19 +119,15 @@ def published_losses(
         nll = ops.sum(loss.call(events, params[0]) * is_point, axis=-1)
         return nll, divergence
 
-    run = compiled(both, model)
+    run = model.program(f"published losses, floor {floor}", both)
     rng = np.random.default_rng(seed)
     reconstruction, divergence = np.zeros(len(drawings)), np.zeros(len(drawings))
     for some in _batches(model, drawings, 1):
         eps = rng.standard_normal((1, len(some.events), model.latent_size)).astype("float32")
-        given = None if labels is None else _rows(np.asarray(labels)[some.numbers], len(some.events))
-        nll, kl = (
-            np.asarray(ops.convert_to_numpy(part)) for part in run(some.events, some.is_real, eps, given)
-        )
-        reconstruction[some.numbers], divergence[some.numbers] = (
-            nll[: len(some.numbers)],
-            kl[: len(some.numbers)],
-        )
+        given = some.of(labels)
+        found = run(some.events, some.is_real, eps, given)
+        for total, part in zip((reconstruction, divergence), found, strict=True):
+            total[some.numbers] = ops.convert_to_numpy(part)[: len(some.numbers)]
     points = np.array([len(one) for one in drawings])
     reconstruction -= units * points  # into the family's units
     losses = {"L_R": float(reconstruction.mean() / longest)}
@@ -158,12 +153,10 @@ def log_prob(
         nll = loss.call(events, model.call(events, context=given))
         return -ops.sum(nll * ops.convert_to_tensor(is_scored), axis=-1)
 
-    run = compiled(likelihood, model)
+    run = model.program("log likelihood", likelihood)
     found = np.zeros(len(drawings))
     for some in _batches(model, drawings, 1):
-        given = None
-        if context is not None:
-            given = _rows(np.asarray(context)[some.numbers], len(some.events)).astype("float32")
+        given = some.of(None if context is None else np.asarray(context, "float32"))
         is_scored = some.is_real * (np.arange(some.is_real.shape[1]) >= begun)
         nats = ops.convert_to_numpy(run(some.events, is_scored.astype("float32"), given))
         found[some.numbers] = nats[: len(some.numbers)]
@@ -174,6 +167,10 @@ class _Batch(NamedTuple):
     numbers: np.ndarray  # of the drawings
     events: np.ndarray
     is_real: np.ndarray  # `(rows, time)`
+
+    def of(self, values: Any) -> np.ndarray | None:
+        """Return the values of these drawings, and of the rows that fill the batch; None of none."""
+        return None if values is None else _rows(np.asarray(values)[self.numbers], len(self.events))
 
 
 def _batches(model: SketchRNN, drawings: Sequence[np.ndarray], samples: int) -> Iterator[_Batch]:

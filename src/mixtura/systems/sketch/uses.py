@@ -57,7 +57,7 @@ def reconstruct(
         drawings: `(n, 3)` of (dx, dy, end) each.
         labels: of each drawing's class, for a model with classes.
         count: how many of each.
-        temperature: as in `mixtura.generation.generate`.
+        temperature: as in `SketchRNN.draw`.
         seed: copy i of every drawing has the same random numbers.
         longest: points of a copy at most.
 
@@ -96,7 +96,7 @@ def interpolate(
         steps: how many drawings, 2 at least.
         labels: of the classes of both, for a model with classes.
         how: `slerp` or `lerp`.
-        temperature: as in `mixtura.generation.generate`.
+        temperature: as in `SketchRNN.draw`.
         seed: all have the same random numbers.
         longest: points of a drawing at most.
 
@@ -129,7 +129,7 @@ def grid(
         steps: how many drawings a side has, 2 at least.
         labels: of the classes of the corners, for a model with classes.
         how: `slerp` or `lerp`.
-        temperature: as in `mixtura.generation.generate`.
+        temperature: as in `SketchRNN.draw`.
         seed: all have the same random numbers.
         longest: points of a drawing at most.
 
@@ -167,7 +167,7 @@ def combine(
         minus: others.
         labels: of the classes of plus, then of minus, for a model with classes.
         count: how many drawings.
-        temperature: as in `mixtura.generation.generate`.
+        temperature: as in `SketchRNN.draw`.
         seed: of the draws.
         longest: points of a drawing at most.
 

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from mixtura.families.checks import finite, positive_int
+from mixtura.layers.clipping import ClipGradient
 
 EPSILON = 1e-3  # added to a variance before layer normalisation divides by its root
 
@@ -73,17 +74,22 @@ class LSTMCell(_Cell):
         units: the size of the state.
         peephole: whether the gates see the cell state.
         layer_norm: whether sums are normalised.
+        clip: the largest absolute derivative of the loss with respect to a gate's sum, at every step; 0 for
+            no limit. Graves clips these to 10 (2013, section 2.1); see `ClipGradient` on the loss's scale.
         **kwargs: the arguments of every Keras layer.
 
     Raises:
-        ValueError: for a non-positive `units`.
+        ValueError: for a non-positive `units` or a negative `clip`.
     """
 
     gates, num_states = 4, 2
 
-    def __init__(self, units: int, peephole: bool = False, layer_norm: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, units: int, peephole: bool = False, layer_norm: bool = False, clip: float = 0.0, **kwargs: Any
+    ) -> None:
         super().__init__(units, **kwargs)
-        self.peephole, self.layer_norm = bool(peephole), bool(layer_norm)
+        self.peephole, self.layer_norm, self.clip = bool(peephole), bool(layer_norm), float(clip)
+        self._clipped = ClipGradient(clip, dtype=self.dtype_policy) if clip else None
 
     def _build_rest(self) -> None:
         self.bias = self.add_weight(shape=(4 * self.units,), initializer=_forget_less, name="bias")
@@ -111,7 +117,10 @@ class LSTMCell(_Cell):
         """Return h' and [h', c'] from what enters the gates, without its bias, and c."""
         if self.layer_norm:
             sums = self._normalised(sums, 4) * self.gain
-        i, f, g, o = ops.split(sums + self.bias, 4, axis=-1)
+        sums = sums + self.bias
+        if self._clipped is not None:
+            sums = self._clipped(sums)
+        i, f, g, o = ops.split(sums, 4, axis=-1)
         if self.peephole:
             i, f = i + self.peepholes[0] * c, f + self.peepholes[1] * c
         candidate = ops.tanh(g)
@@ -134,7 +143,8 @@ class LSTMCell(_Cell):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {**super().get_config(), "peephole": self.peephole, "layer_norm": self.layer_norm}
+        names = ("peephole", "layer_norm", "clip")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable(package="mixtura")

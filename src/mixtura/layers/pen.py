@@ -29,15 +29,21 @@ class PenCell(keras.layers.Layer):
 
     Args:
         stack: the recurrent layers.
+        axes: which coordinates of p the stack sees. A line of text goes on to the right without end, and only
+            its height says something.
+        begun: whether what precedes the first event is itself a point that the pen draws on from. Else the
+            pen comes to the first point through the air.
         **kwargs: the arguments of every Keras layer.
 
     Input shape: `(batch, features)`; the first five are an event, standardised, what follows is passed on.
     Output shape: `(batch, stack.output_size)`.
     """
 
-    def __init__(self, stack: RecurrentStack, **kwargs: Any) -> None:
+    def __init__(
+        self, stack: RecurrentStack, axes: Sequence[int] = (0, 1), begun: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.stack = stack
+        self.stack, self.axes, self.begun = stack, tuple(axes), begun
 
     @property
     def state_size(self) -> list[int]:
@@ -52,7 +58,7 @@ class PenCell(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Create the weights."""
         self.features = input_shape[-1]
-        self.stack.build((None, self.features + 4))
+        self.stack.build((None, self.features + len(self.axes) + 2))
         self.built = True
 
     def with_dropout(self, x: Any) -> Any:
@@ -73,16 +79,18 @@ class PenCell(keras.layers.Layer):
         start = ops.where(lifted > 0.5, place, start)
         # What precedes the first event is none: the pen comes to the first point through the air.
         lift = ops.where(lifted > 1.5, ops.ones_like(lifted), x[:, 3:4])
-        seen = ops.concatenate([x, place / SPREAD, (place - start) / SPREAD, masks], axis=-1)
+        shown = [place[:, axis : axis + 1] / SPREAD for axis in self.axes]
+        seen = ops.concatenate([x, *shown, (place - start) / SPREAD, masks], axis=-1)
         features, own = self.stack(seen, own)
         return features, [place, start, lift, *own]
 
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """Return the states before any event: the pen at the origin, 2 in place of its being lifted."""
-        place, start, lifted, *own = (
-            ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size
+        place, start, lifted = (
+            ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size[:3]
         )
-        return [place, start, ops.full_like(lifted, 2.0), *own]
+        lifted = lifted if self.begun else ops.full_like(lifted, 2.0)
+        return [place, start, lifted, *self.stack.get_initial_state(batch_size)]
 
 
 def places(offsets: Any) -> Any:

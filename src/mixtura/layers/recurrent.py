@@ -15,7 +15,7 @@ from mixtura.layers.hyper import HyperLSTMCell
 CellType = Literal["lstm", "gru", "hyper"]
 # Each cell's class, and which arguments of the stack it takes beside its size.
 CELLS: dict[str, tuple[type[keras.layers.Layer], tuple[str, ...]]] = {
-    "lstm": (LSTMCell, ("peephole", "layer_norm")),
+    "lstm": (LSTMCell, ("peephole", "layer_norm", "clip")),
     "gru": (GRUCell, ()),
     "hyper": (HyperLSTMCell, ("peephole", "layer_norm", "hyper_units", "embedding_size")),
 }
@@ -43,6 +43,7 @@ class RecurrentStack(keras.layers.Layer):
         seed: of the masks.
         hyper_units: the size of the smaller LSTM's state in each "hyper" layer.
         embedding_size: the size of that LSTM's embeddings.
+        clip: see `LSTMCell`; of "lstm".
         **kwargs: the arguments of every Keras layer.
 
     Input shape: `(batch, features)`. Output shape: `(batch, output_size)`.
@@ -63,6 +64,7 @@ class RecurrentStack(keras.layers.Layer):
         seed: int | None = None,
         hyper_units: int = 256,
         embedding_size: int = 32,
+        clip: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -77,6 +79,7 @@ class RecurrentStack(keras.layers.Layer):
         self.seed = seed
         self.hyper_units = positive_int("hyper_units", hyper_units)
         self.embedding_size = positive_int("embedding_size", embedding_size)
+        self.clip = float(clip)
         kind, names = CELLS[self.cell]
         settings = {name: getattr(self, name) for name in names}
         self.cells: list[Any] = [
@@ -128,10 +131,7 @@ class RecurrentStack(keras.layers.Layer):
             states: as `state_size` says.
             training: not used; masks come with the input.
         """
-        x, masks = inputs, [None] * len(self.cells)
-        if inputs.shape[-1] != self.features:
-            ends = [self.features + sum(self.units[:n]) for n in range(len(self.units))]
-            x, *masks = ops.split(inputs, ends, axis=-1)
+        x, masks = self._parts(inputs)
         states, below = list(states), x
         outputs, after = [], []
         for cell, mask in zip(self.cells, masks, strict=True):
@@ -142,6 +142,14 @@ class RecurrentStack(keras.layers.Layer):
             below = ops.concatenate([x, h], axis=-1) if self.skips else h
         return ops.concatenate(outputs, axis=-1) if self.skips else outputs[-1], after
 
+    def _parts(self, inputs: Any) -> tuple[Any, list[Any]]:
+        """Return the features of a step, and each layer's mask, None without dropout."""
+        if inputs.shape[-1] == self.features:
+            return inputs, [None] * len(self.cells)
+        ends = [self.features + sum(self.units[:n]) for n in range(len(self.units))]
+        x, *masks = ops.split(inputs, ends, axis=-1)
+        return x, masks
+
     def get_initial_state(self, batch_size: Any = None) -> list[Any]:
         """Return states of zeros, `(batch, size)` each."""
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in self.state_size]
@@ -149,6 +157,6 @@ class RecurrentStack(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         switches = ("cell", "peephole", "layer_norm", "skips", "recurrent_dropout", "seed")
-        names = (*switches, "hyper_units", "embedding_size")
+        names = (*switches, "hyper_units", "embedding_size", "clip")
         own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), "units": list(self.units), **own}

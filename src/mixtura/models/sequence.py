@@ -143,6 +143,19 @@ class SequenceModel(keras.Model):
         training: bool = False,
     ) -> tuple[Any, Any]:
         """Return what `call` does, and the state after the last step."""
+        features, x, after = self.features(events, inputs, context, before, state, training)
+        return self.read(features, x), after
+
+    def features(
+        self,
+        events: Any,
+        inputs: Any = None,
+        context: Any = None,
+        before: Any = None,
+        state: Any = None,
+        training: bool = False,
+    ) -> tuple[Any, Any, Any]:
+        """Return the cell's output at every step, the network's input, and the state after the last step."""
         events = ops.convert_to_tensor(events, dtype=self.variable_dtype)
         batch = ops.shape(events)[0]
         if before is None:
@@ -154,7 +167,7 @@ class SequenceModel(keras.Model):
         has_dropout = training and hasattr(self.cell, "with_dropout")
         seen = self.cell.with_dropout(x) if has_dropout else x
         features, *after = self.rnn(seen, initial_state=keras.tree.flatten(state))
-        return self.read(features, x), keras.tree.pack_sequence_as(state, after)
+        return features, x, keras.tree.pack_sequence_as(state, after)
 
     def compute_output_shape(self, input_shape: Any, *_: Any, **__: Any) -> Any:
         """Return the output's shape."""

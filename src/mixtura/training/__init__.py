@@ -1,6 +1,6 @@
 """Training: `fit` in compiled epochs, run folders that resume, and aids for mixtures."""
 
-from mixtura.training.clipping import ClipGradient
+from mixtura.layers.clipping import ClipGradient
 from mixtura.training.components import ComponentUsage, ComponentWarning
 from mixtura.training.fitting import fit
 from mixtura.training.graves import graves_rmsprop

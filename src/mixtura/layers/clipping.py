@@ -27,10 +27,10 @@ class ClipGradient(keras.layers.Layer):
     by the number of rows (for sequences: of steps) in a batch to clip the same events. Loss scaling (the
     policy `mixed_float16`) multiplies the derivatives before they are clipped.
 
-    The layer sees derivatives between layers. It does not reach those that pass from step to step inside a
-    recurrent layer, which Graves clips too. To clip the gradients of the weights, Keras' optimizers have the
-    arguments `clipvalue` (each value), `clipnorm` (each weight's norm) and `global_clipnorm` (the norm of
-    all).
+    The layer sees derivatives between layers. Those that pass from step to step inside a recurrent layer,
+    which Graves clips too, an `LSTMCell` clips itself, if told to. To clip the gradients of the weights,
+    Keras' optimizers have the arguments `clipvalue` (each value), `clipnorm` (each weight's norm) and
+    `global_clipnorm` (the norm of all).
 
     Args:
         limit: c, the largest absolute derivative.
@@ -42,8 +42,8 @@ class ClipGradient(keras.layers.Layer):
         ValueError: if `limit` is not a positive finite number.
 
     Example:
-        >>> import mixtura.training.clipping
-        >>> mixtura.training.clipping.ClipGradient(10).compute_output_shape((None, 7, 3))
+        >>> import mixtura.layers.clipping
+        >>> mixtura.layers.clipping.ClipGradient(10).compute_output_shape((None, 7, 3))
         (None, 7, 3)
     """
 

@@ -4,7 +4,7 @@ import pytest
 from keras import layers, ops
 
 import mixtura as mx
-from mixtura.training.clipping import ClipGradient
+from mixtura.layers.clipping import ClipGradient
 
 
 def test_values_pass_and_derivatives_are_clipped_one_by_one(gradient, tensor):

@@ -1,14 +1,17 @@
 """Layers: heads that turn features into a family's parameters, ensembles, and an embedding of numbers."""
 
 from mixtura.layers.cells import GRUCell, LSTMCell
+from mixtura.layers.clipping import ClipGradient
 from mixtura.layers.ensemble import EnsembleDense, EnsembleMDN
 from mixtura.layers.hyper import HyperLSTMCell
 from mixtura.layers.mdn import MDN
 from mixtura.layers.piecewise import PiecewiseLinear
 from mixtura.layers.recurrent import RecurrentStack
+from mixtura.layers.window import WindowStack
 
 __all__ = [
     "MDN",
+    "ClipGradient",
     "EnsembleDense",
     "EnsembleMDN",
     "GRUCell",
@@ -16,4 +19,5 @@ __all__ = [
     "LSTMCell",
     "PiecewiseLinear",
     "RecurrentStack",
+    "WindowStack",
 ]

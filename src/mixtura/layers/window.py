@@ -47,7 +47,7 @@ class WindowStack(RecurrentStack):
     $w_{t-1}$ enters the first layer, $w_t$ those above it. There are skip connections: every layer sees the
     input, and the output has the hidden states of all.
 
-    The state is that of the layers, then $w$, $\kappa$, and the text itself, which no step changes.
+    The state is that of the layers, then $w$, the window, and the text itself, which no step changes.
 
     Args:
         units: the size of each recurrent layer, from the bottom up.
@@ -88,7 +88,7 @@ class WindowStack(RecurrentStack):
     @property
     def state_size(self) -> list[int]:
         """The size of every state; of the text's that of its vectors."""
-        return [*super().state_size, self.text_size, self.windows, self.text_size]
+        return [*super().state_size, self.text_size, 3 * self.windows, self.text_size]
 
     @property
     def hidden_size(self) -> int:
@@ -123,7 +123,7 @@ class WindowStack(RecurrentStack):
             training: not used; masks come with the input.
         """
         x, masks = self._parts(inputs)
-        *states, seen, place, text = states
+        *states, seen, before, text = states
         outputs, after = [], []
         window = None
         for cell, mask in zip(self.cells, masks, strict=True):
@@ -133,10 +133,11 @@ class WindowStack(RecurrentStack):
             after += own
             if window is None:
                 importance, width, step = ops.split(ops.exp(self.aim(h)), 3, axis=-1)
-                window = Window(importance, width, place + step)
+                window = Window(importance, width, self.window(before).place + step)
                 seen = self._look(window, text)
         shown = [seen] if self.shows_text else []
-        return ops.concatenate([*outputs, *shown, *window], axis=-1), [*after, seen, window.place, text]
+        parameters = ops.concatenate(window, axis=-1)
+        return ops.concatenate([*outputs, *shown, parameters], axis=-1), [*after, seen, parameters, text]
 
     def _look(self, window: Window, text: Any) -> Any:
         """Return w."""
@@ -146,8 +147,8 @@ class WindowStack(RecurrentStack):
         return ops.squeeze(ops.matmul(weights[:, None], text), axis=1)
 
     def window(self, features: Any) -> Window:
-        """Return where the window was, from the output of a step or of all steps."""
-        return Window(*ops.split(features[..., self.hidden_size :], 3, axis=-1))
+        """Return where the window is, from the state of that name, or the output of a step or all steps."""
+        return Window(*ops.split(features[..., -3 * self.windows :], 3, axis=-1))
 
     def get_initial_state(self, batch_size: Any = None, text: Any = None) -> list[Any]:
         """Return states of zeros; the window before the text, which is one empty letter if not given."""

@@ -1,5 +1,6 @@
 """Models: architectures, ready to train."""
 
+from mixtura.models.handwriting import Handwriting
 from mixtura.models.imports import import_mdn_rnn
 from mixtura.models.linear import LinearMDNRNN
 from mixtura.models.mdn_rnn import MDNRNN
@@ -10,6 +11,7 @@ from mixtura.models.tabular import tabular_ensemble
 
 __all__ = [
     "MDNRNN",
+    "Handwriting",
     "LinearMDNRNN",
     "SequenceModel",
     "SketchRNN",

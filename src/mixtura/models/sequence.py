@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from mixtura.compiling import compiled
 from mixtura.families.base import Family, a_family
 from mixtura.generation import Generated, generate, stream
 from mixtura.layers.mdn import MDN
@@ -173,6 +174,18 @@ class SequenceModel(keras.Model):
         """Return the output's shape."""
         shape = input_shape["events"] if isinstance(input_shape, Mapping) else input_shape
         return (*shape[:-1], self.family.params_size)
+
+    def program(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of this model as `compiled` makes it, made at its first use and then kept.
+
+        Args:
+            name: what the function is kept by; the same for functions that compute the same.
+            function: reads the weights of this model and no others.
+        """
+        kept = self.__dict__.setdefault("_mixtura_compiled", {})
+        if name not in kept:
+            kept[name] = compiled(function, self)
+        return kept[name]
 
     # ------------------------------------------------------------------ drawing
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
-from mixtura.compiling import compiled
 from mixtura.data.sequences import Sequences
 from mixtura.data.strokes import to_stroke5
 from mixtura.families import Family
@@ -351,18 +350,6 @@ class SketchRNN(SequenceModel):
         drawing = np.column_stack([events[:, :2], events[:, LIFT] > 0.5]).astype(float)
         drawing[-1, 2] = 1
         return drawing
-
-    def program(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function of this model as `compiled` makes it, made at its first use and then kept.
-
-        Args:
-            name: what the function is kept by; the same for functions that compute the same.
-            function: reads the weights of this model and no others.
-        """
-        kept = self.__dict__.setdefault("_mixtura_compiled", {})
-        if name not in kept:
-            kept[name] = compiled(function, self)
-        return kept[name]
 
     # ------------------------------------------------------------------ storage
 

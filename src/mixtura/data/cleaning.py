@@ -2,7 +2,7 @@
 
 Graves (2013, section 4) fills in missing readings and removes steps that are too long; hardmaru's network of
 2016 clamps offsets; sjvasquez' of 2017 turns lines to run horizontally and filters with Savitzky's and
-Golay's polynomials. Each step here is off unless asked for.
+Golay's polynomials. Each step is off unless asked for.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import numpy as np
 from mixtura.data.sequences import Sequences
 from mixtura.data.strokes import clipped
 
-_SAVGOL = np.array([-2, 3, 6, 7, 6, 3, -2]) / 21  # the middle of a cubic fitted to seven points
-_FEWEST = 5  # low points of a line from which its slope is told
-_ROUNDS = 10  # of fitting a line and weighing the points anew
-_BEYOND = 4.0  # median distances from the line at which a low point counts no longer: a descender
-_STEEPEST = math.radians(30)  # a line that seems to run steeper is left as it is
+_SAVGOL = np.array([-2, 3, 6, 7, 6, 3, -2]) / 21  # the middle of the cubic through seven points, fitted
+_FEWEST = 5  # low points, fewer of which tell no slope
+_STEEPEST = 30.0  # degrees: a line that seems to run steeper is no line
+_APART = 0.2  # of a line's width: nearer low points tell no slope
+_BEYOND = 4.0  # median distances from the line: where a low point, such as a descender's, counts no more
+_ROUNDS = 10  # of fitting a line to low points and weighing them anew
+_LEVELS, _BLUR = 80, 7  # of the profile of a line, and how many are averaged
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,18 @@ class Cleaning:
     Args:
         limit: offsets are moved into [-limit, limit], in the file's units; hardmaru has 500 for IAM-OnDB.
         outliers: a step inside a stroke is too long if it is longer than so many times the median step of its
-            line. A reading between two such steps whose neighbours are nearer to each other is wrong, and
+            line. A reading between two such steps is wrong if its neighbours are nearer to each other, and
             moved between them; other steps that are too long are filled with points a median step apart.
-        baseline: lines are turned to run horizontally.
-        slant: lines are sheared so that strokes downwards stand upright.
+        baseline: lines are turned by their slope, see `slopes`.
+        slant: lines are sheared by their slant, see `slants`.
         smooth: places become the mean of so many points, of fewer near the ends of a stroke, which stay.
         savgol: Savitzky's and Golay's filter of seven points and third order, with the ends repeated.
         thin: of each stroke every so many-th point stays, and the last.
-        height: lines are scaled so that a small letter such as x has this height.
+        height: lines are scaled so that a small letter such as x is so high, see `body`.
 
     Raises:
-        ValueError: if a number is negative, `smooth` is even, `thin` is not positive, or both filters are
-            asked for.
+        ValueError: if a number is negative or not finite, `smooth` is even, `thin` is not positive, or both
+            filters are asked for.
     """
 
     limit: float = 0.0
@@ -55,13 +57,13 @@ class Cleaning:
     def __post_init__(self) -> None:
         for name in ("limit", "outliers", "height"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be negative; received {getattr(self, name)}")
-        if self.smooth < 0 or (self.smooth and self.smooth % 2 == 0):
+                raise ValueError(f"{name} must be a positive number, or 0; received {getattr(self, name)}")
+        if self.smooth and (self.smooth < 0 or self.smooth % 2 == 0):
             raise ValueError(f"smooth must be an odd number of points, or 0; received {self.smooth}")
         if self.thin < 1:
             raise ValueError(f"thin must be at least 1; received {self.thin}")
         if self.smooth and self.savgol:
-            raise ValueError("smooth and savgol are two filters; expected one of them")
+            raise ValueError("smooth and savgol are both filters; expected one of them")
 
 
 def clean(drawing: np.ndarray, cleaning: Cleaning) -> np.ndarray:
@@ -76,47 +78,221 @@ def clean(drawing: np.ndarray, cleaning: Cleaning) -> np.ndarray:
 
 
 def cleaned(sequences: Sequences, cleaning: Cleaning) -> Sequences:
-    """Return drawings cleaned one by one, in float64; their fields and facts stay."""
-    data, offsets = sequences.data.astype(np.float64), sequences.offsets
+    """Return drawings cleaned one by one, in float64; see `clean`. Their fields and facts stay."""
+    found = replace(sequences, data=sequences.data.astype(np.float64))
     if cleaning.limit:
-        data = clipped(data, cleaning.limit)
+        found = replace(found, data=clipped(found.data, cleaning.limit))
     if cleaning.outliers:
-        data, offsets = _mended(data, offsets, cleaning.outliers)
+        found = _mended(found, cleaning.outliers)
     if cleaning.baseline:
-        angles = np.radians(slopes(replace(sequences, data=data, offsets=offsets)))
-        turns = np.array([[np.cos(angles), np.sin(angles)], [-np.sin(angles), np.cos(angles)]])
-        data = _mapped(data, offsets, turns.transpose(2, 0, 1))
+        angles = np.radians(slopes(found))
+        turns = np.array([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]])
+        found = _mapped(found, turns.transpose(2, 0, 1))
     if cleaning.slant:
-        shears = np.tile(np.eye(2), (len(sequences), 1, 1))
-        shears[:, 0, 1] = np.tan(np.radians(slants(replace(sequences, data=data, offsets=offsets))))
-        data = _mapped(data, offsets, shears)
-    if cleaning.smooth or cleaning.savgol:
-        first, last = _strokes(data, offsets)
-        places, filter = _places(data, offsets), _smoothed
-        places = _filtered(places, first, last) if cleaning.savgol else filter(places, first, last, cleaning.smooth)
-        data = np.column_stack([_moves(places, offsets), data[:, 2]])
+        shears = np.tile(np.eye(2), (len(found), 1, 1))
+        shears[:, 0, 1] = np.tan(np.radians(slants(found)))
+        found = _mapped(found, shears)
+    if cleaning.smooth:
+        found = _smoothed(found, cleaning.smooth)
+    if cleaning.savgol:
+        found = _filtered(found)
     if cleaning.thin > 1:
-        data, offsets = _thinned(data, offsets, cleaning.thin)
-    return replace(sequences, data=data, offsets=offsets)
+        found = _thinned(found, cleaning.thin)
+    if cleaning.height:
+        heights = np.array([body(drawing)[1] for drawing in found])
+        scales = cleaning.height / np.where(heights > 0, heights, cleaning.height)
+        found = _mapped(found, scales[:, None, None] * np.eye(2))
+    return found
 
 
-def _places(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return where the pen is at each point of each drawing, from its origin, `(steps, 2)`."""
-    places = np.cumsum(data[:, :2], axis=0)
-    before = np.concatenate([np.zeros((1, 2)), places])[offsets[:-1]]
-    return places - np.repeat(before, np.diff(offsets), axis=0)
+def slopes(sequences: Sequences) -> np.ndarray:
+    """Return by how many degrees each line rises to the right, `(n,)`.
+
+    The slope is that of a line through the lowest points of strokes: the median of those of all pairs (Theil
+    1950, Sen 1968) of some distance, and then least squares in which points count the less the farther they
+    are (Tukey's biweight), so that descenders do not. It is 0 where there are too few low points.
+    """
+    places, (first, last) = _places(sequences), _strokes(sequences)
+    y, point = places[:, 1], np.arange(len(places))
+    # Of low points side by side the last; where a stroke begins or ends there is nothing lower beyond.
+    low = (point == first) | (y > y[np.maximum(point - 1, 0)])
+    low &= (point == last) | (y >= y[np.minimum(point + 1, len(y) - 1)])
+    lines = np.split(np.where(low[:, None], places, np.nan), sequences.offsets[1:-1])
+    return np.array([_slope(line[~np.isnan(line[:, 0])]) for line in lines])
 
 
-def _moves(places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    moves = np.diff(places, axis=0, prepend=0)
-    moves[offsets[:-1]] = places[offsets[:-1]]
-    return moves
+def slants(sequences: Sequences) -> np.ndarray:
+    """Return by how many degrees the strokes of each drawing lean to the right, `(n,)`.
+
+    It is the median of the slants of all steps downwards, each counting by how far down it goes; steps
+    upwards also join letters. It is 0 where nothing goes down.
+    """
+    moves = sequences.data[:, :2].astype(np.float64)
+    first, _ = _strokes(sequences)
+    down = (moves[:, 1] > 0) & (np.arange(len(moves)) > first)
+    line = np.repeat(np.arange(len(sequences)), sequences.lengths)[down]
+    dx, dy = moves[down].T
+    order = np.lexsort((-dx / dy, line))
+    line, dx, dy = line[order], dx[order], dy[order]
+    # The first step of each line at which half of the way down is gone.
+    total = np.bincount(line, dy, len(sequences))
+    gone = np.cumsum(dy) - np.concatenate([[0.0], np.cumsum(total)])[line]
+    beyond = np.flatnonzero(gone >= total[line] / 2)
+    lines, at = np.unique(line[beyond], return_index=True)
+    found = np.zeros(len(sequences))
+    found[lines] = np.degrees(np.arctan2(-dx[beyond[at]], dy[beyond[at]]))
+    return found
 
 
-def _strokes(data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each point the numbers of the first and the last point of its stroke."""
-    end = data[:, 2] != 0
-    end[offsets[1:] - 1] = True
+def body(drawing: np.ndarray) -> tuple[float, float]:
+    """Return where the small letters of a horizontal line stand, and how high they are.
+
+    Both come from the profile of the line, how long its strokes are at each height: letters are where it is
+    at least half of its largest value, around that.
+
+    Args:
+        drawing: `(n, 3)`.
+
+    Returns:
+        The baseline's y, downwards from the pen's origin, and the height of an x, 0 for a line without any.
+    """
+    sequences = Sequences.of([drawing])
+    places, (first, _) = _places(sequences), _strokes(sequences)
+    top, bottom = places[:, 1].min(), places[:, 1].max()
+    inside = np.flatnonzero(np.arange(len(places)) > first)
+    steps = places[inside] - places[inside - 1]
+    lengths = np.hypot(*steps.T)
+    if not bottom > top or not lengths.any():
+        return float(bottom), float(bottom - top)
+    middles = places[inside, 1] - steps[:, 1] / 2
+    profile, edges = np.histogram(middles, _LEVELS, (top, bottom), weights=lengths)
+    profile = np.convolve(profile, np.ones(_BLUR), "same")
+    thin = np.flatnonzero(profile < profile.max() / 2)
+    at = np.searchsorted(thin, profile.argmax())
+    above = thin[at - 1] + 1 if at > 0 else 0
+    below = thin[at] if at < len(thin) else _LEVELS
+    return float(edges[below]), float(edges[below] - edges[above])
+
+
+def long_steps(sequences: Sequences, times: float) -> np.ndarray:
+    """Return which steps inside strokes are longer than so many times their drawing's median, `(steps,)`.
+
+    The first step of each stroke is made in the air and is none.
+    """
+    return _lengths(sequences) > times
+
+
+def _lengths(sequences: Sequences) -> np.ndarray:
+    """Return the lengths of steps as multiples of the median in their drawing; 0 in the air."""
+    lengths = np.hypot(*sequences.data[:, :2].astype(np.float64).T)
+    first, _ = _strokes(sequences)
+    inside = np.arange(len(lengths)) > first
+    medians = [
+        np.median(own[on]) if on.any() else 0.0
+        for own, on in zip(
+            np.split(lengths, sequences.offsets[1:-1]), np.split(inside, sequences.offsets[1:-1]), strict=True
+        )
+    ]
+    median = np.repeat(medians, sequences.lengths)
+    return np.where(inside & (median > 0), lengths, 0.0) / np.where(median > 0, median, 1.0)
+
+
+def _mended(sequences: Sequences, times: float) -> Sequences:
+    """Return drawings without wrong readings and with missing ones; see `Cleaning.outliers`."""
+    places, lengths = _places(sequences), _lengths(sequences)
+    long = lengths > times
+    between = np.flatnonzero(long[:-1] & long[1:])  # both steps are inside strokes, so inside one
+    skipped = np.hypot(*(places[between + 1] - places[between - 1]).T)
+    shorter = np.minimum(*(np.hypot(*sequences.data[between + step, :2].T) for step in (0, 1)))
+    wrong = between[skipped < shorter]
+    places[wrong] = (places[wrong - 1] + places[wrong + 1]) / 2
+    mended = replace(sequences, data=_with(places, sequences))
+    lengths = _lengths(mended)
+    pieces = np.where(lengths > times, np.rint(lengths), 1).astype(np.int64)
+    data = np.repeat(mended.data, pieces, axis=0)
+    data[:, :2] /= np.repeat(pieces, pieces)[:, None]
+    last = np.cumsum(pieces) - 1
+    data[:, 2] = 0
+    data[last, 2] = mended.data[:, 2]
+    return replace(mended, data=data, offsets=np.append(0, last[mended.offsets[1:] - 1] + 1))
+
+
+def _smoothed(sequences: Sequences, window: int) -> Sequences:
+    places, (first, last) = _places(sequences), _strokes(sequences)
+    point = np.arange(len(places))
+    half = np.minimum(window // 2, np.minimum(point - first, last - point))
+    total = places.copy()
+    for step in range(1, window // 2 + 1):
+        at = np.flatnonzero(half >= step)
+        total[at] += places[at - step] + places[at + step]
+    return replace(sequences, data=_with(total / (2 * half + 1)[:, None], sequences))
+
+
+def _filtered(sequences: Sequences) -> Sequences:
+    places, (first, last) = _places(sequences), _strokes(sequences)
+    point, half = np.arange(len(places)), len(_SAVGOL) // 2
+    steps = zip(_SAVGOL, range(-half, half + 1), strict=True)
+    filtered = sum(weight * places[np.clip(point + step, first, last)] for weight, step in steps)
+    return replace(sequences, data=_with(np.asarray(filtered), sequences))
+
+
+def _thinned(sequences: Sequences, every: int) -> Sequences:
+    first, last = _strokes(sequences)
+    point = np.arange(len(first))
+    kept = ((point - first) % every == 0) | (point == last)
+    offsets = np.append(0, np.cumsum(kept)[sequences.offsets[1:] - 1])
+    thinned = replace(sequences, data=sequences.data[kept], offsets=offsets)
+    return replace(thinned, data=_with(_places(sequences)[kept], thinned))
+
+
+def _mapped(sequences: Sequences, matrices: np.ndarray) -> Sequences:
+    """Return drawings mapped by a matrix each, `(n, 2, 2)`."""
+    line = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    moves = np.einsum("nij,nj->ni", matrices[line], sequences.data[:, :2])
+    return replace(sequences, data=np.column_stack([moves, sequences.data[:, 2]]))
+
+
+def _places(sequences: Sequences) -> np.ndarray:
+    """Return where the pen is at each point, from the origin of its drawing, `(steps, 2)`."""
+    places = np.cumsum(sequences.data[:, :2], axis=0, dtype=np.float64)
+    before = np.concatenate([np.zeros((1, 2)), places])[sequences.offsets[:-1]]
+    return places - np.repeat(before, sequences.lengths, axis=0)
+
+
+def _with(places: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """Return the data of drawings whose points are moved to other places."""
+    moves, starts = np.diff(places, axis=0, prepend=0), sequences.offsets[:-1]
+    moves[starts] = places[starts]
+    return np.column_stack([moves, sequences.data[:, 2]])
+
+
+def _strokes(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each point the numbers of the first and the last of its stroke."""
+    end = sequences.data[:, 2] != 0
+    end[sequences.offsets[1:] - 1] = True
     stops = np.flatnonzero(end)
     stroke = np.cumsum(end) - end
     return np.append(0, stops[:-1] + 1)[stroke], stops[stroke]
+
+
+def _slope(points: np.ndarray) -> float:
+    """Return the slope of a line through low points, `(n, 2)`, in degrees; see `slopes`."""
+    x, y = points.T
+    one, other = np.triu_indices(len(x), 1)
+    wide = np.abs(x[other] - x[one]) > _APART * np.ptp(x) if len(x) else np.array([])
+    if len(x) < _FEWEST or not wide.any():
+        return 0.0
+    one, other = one[wide], other[wide]
+    slope = np.median((y[other] - y[one]) / (x[other] - x[one]))
+    away = y - slope * x
+    away -= np.median(away)
+    for _ in range(_ROUNDS):
+        distance = np.median(np.abs(away))
+        if not distance > 0:
+            break
+        weight = np.clip(1 - (away / (_BEYOND * distance)) ** 2, 0, None) ** 2
+        middle_x, middle_y = np.average(points, axis=0, weights=weight)
+        slope = (weight * (x - middle_x) * (y - middle_y)).sum() / (weight * (x - middle_x) ** 2).sum()
+        away = y - middle_y - slope * (x - middle_x)
+    degrees = -math.degrees(math.atan(slope))
+    return degrees if abs(degrees) <= _STEEPEST else 0.0

@@ -1,0 +1,257 @@
+"""A corpus of handwriting made of single-line fonts: their letters with the variation and the motion of a hand.
+
+python -m mixtura.systems.handwriting.fonts handwriting.npz --count 12000 --seed 0
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mixtura.data.sequences import Sequences, write_sequences
+from mixtura.errors import InputError
+from mixtura.systems.handwriting.glyphs import STYLES, glyphs, way
+from mixtura.systems.handwriting.strings import SYMBOLS, texts
+
+_AT_ONCE = 500  # lines
+
+# Standard deviations of what differs between lines, then of what differs between the letters of one; lengths in
+# x-heights, angles in radians, the rest as shares.
+_SIZE, _WIDTH, _SLANT, _GAP, _SPACE, _CLIMB, _WAVE = 0.06, 0.07, 0.06, 0.06, 0.15, 0.008, 0.04
+_TURN, _STRETCH, _LIFT, _OWN_SHAPE, _SHAPE = 0.03, 0.05, 0.03, 0.03, 0.022
+
+_GRID = 0.07  # x-heights between the points of a path before they have a time
+_ROUNDING = 6  # times that neighbouring points are averaged
+_STEADY = 0.2  # the curvature, per x-height, below which the speed grows no more
+_ENDS, _REACH = 1.3, 0.2  # how much slower a stroke ends than it goes, and from how far before
+_INTERVAL, _HASTE, _TEMPO = (
+    0.37,
+    0.06,
+    0.15,
+)  # x-heights between points at curvature 1; spread of it, and in a line
+_TREMOR, _JITTER = 0.012, 0.006  # x-heights: of the hand, and of the pen's position
+
+
+def corpus(count: int, seed: int, styles: Sequence[str] | None = None) -> Sequences:
+    """Make lines of handwriting: texts of `strings.texts`, each in a style chosen at random.
+
+    Args:
+        count: how many.
+        seed: the same lines for the same seed.
+        styles: names of `STYLES` to choose from, all of them by default.
+
+    Returns:
+        Drawings `(dx, dy, end)` in x-heights (of a hand of average size), y downwards, from the base line
+        where the line begins, with the fields `text` and `style`, and the fact `styles`, the names of the
+        numbers in `style`.
+
+    Raises:
+        InputError: if a style is unknown, or the package with the fonts is missing.
+        ValueError: if `count` is not positive.
+    """
+    if count < 1:
+        raise ValueError(f"count must be positive; received {count}")
+    names = list(STYLES) if styles is None else list(styles)
+    if unknown := [name for name in names if name not in STYLES]:
+        raise InputError(f"there is no style {unknown[0]!r}; the styles are {', '.join(STYLES)}")
+    rng = np.random.default_rng(seed)
+    text, style = texts(count, seed), rng.integers(len(names), size=count)
+    found = write(text, [names[number] for number in style], rng)
+    return Sequences(
+        found.data, found.offsets, {"text": np.array(text), "style": style}, {"styles": np.array(names)}
+    )
+
+
+def write(text: Sequence[str], styles: Sequence[str], rng: np.random.Generator) -> Sequences:
+    """Write texts by hand, in units as `corpus`.
+
+    Args:
+        text: made of `strings.SYMBOLS`, none of them empty.
+        styles: a name of `STYLES` for each.
+        rng: draws the variation.
+    """
+    numbers = np.array([list(STYLES).index(name) for name in styles])
+    parts = [
+        _written(text[start : start + _AT_ONCE], numbers[start : start + _AT_ONCE], rng)
+        for start in range(0, len(text), _AT_ONCE)
+    ]
+    lengths = np.concatenate([length for _, length in parts])
+    return Sequences(np.concatenate([data for data, _ in parts]), np.append(0, np.cumsum(lengths)))
+
+
+def _written(
+    text: Sequence[str], style: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points of lines one after the other, and how many each line has."""
+    places, starts, line = _laid_out(text, style, rng)
+    places, stroke, line = _path(places, starts, line, rng)
+    places, stroke_ends, line = _motion(places, stroke, line, rng)
+    places = places + _drift(places, line, rng) + _unsteady(len(places), line, rng)
+    lengths = np.bincount(line, minlength=len(text))
+    moves = np.diff(places, axis=0, prepend=0)
+    first = np.cumsum(lengths) - lengths
+    moves[first] = places[first]
+    return np.column_stack([moves, stroke_ends]).astype(np.float32), lengths
+
+
+def _laid_out(text: Sequence[str], style: np.ndarray, rng: np.random.Generator) -> tuple:
+    """Return vertices of all lines `(n, 2)`, whether the pen is put down at each, and the line of each."""
+    shapes = glyphs()
+    lines = len(text)
+    letters = np.array([SYMBOLS.index(symbol) for one in text for symbol in one])
+    line = np.repeat(np.arange(lines), [len(one) for one in text])
+    of = style[line]
+
+    # joins
+    may = shapes.leaves[of[:-1], letters[:-1]] & shapes.enters[of[1:], letters[1:]] & (line[:-1] == line[1:])
+    share = np.array([one.joined for one in STYLES.values()])[of[1:]]
+    joined = may & (rng.random(len(may)) < share)
+    after, before = np.append(False, joined), np.append(joined, False)
+    number = way(of, letters, after, before)
+
+    # where letters stand
+    def each(spread: float, *size: int) -> np.ndarray:
+        return spread * rng.normal(size=(lines, *size))
+
+    def every(spread: float, *size: int) -> np.ndarray:
+        return spread * rng.normal(size=(len(letters), *size))
+
+    stretch = np.exp(each(_WIDTH)[line] + every(_STRETCH))
+    is_space = letters == SYMBOLS.index(" ")
+    gap = np.where(is_space, 0, each(_GAP)[line] + every(_GAP / 2)) + before * shapes.room[of]
+    wide = shapes.advance[of, letters] * np.where(
+        is_space, np.exp(each(_SPACE)[line] + every(_SPACE)), stretch
+    )
+    reached = np.cumsum(np.maximum(wide + gap, 0.1))
+    begins = reached - np.maximum(wide + gap, 0.1)
+    begins = begins - begins[np.searchsorted(line, np.arange(lines))][line]
+
+    # their vertices
+    counts = np.diff(shapes.offsets)[number]
+    of_letter = np.repeat(np.arange(len(letters)), counts)
+    at = np.arange(counts.sum()) + np.repeat(shapes.offsets[number] - np.cumsum(counts) + counts, counts)
+    vertices, starts = shapes.vertices[at], shapes.starts[at]
+    first = np.cumsum(counts)[counts > 0] - counts[counts > 0]
+    starts[first] = ~after[counts > 0]
+
+    # each letter's own shape: the writer's, and today's
+    phase = 2 * np.pi * rng.random((lines, len(SYMBOLS), 2))[line, letters]
+    now = 2 * np.pi * rng.random((len(letters), 2))
+    waves = vertices @ np.array([[2.6, 3.3], [3.4, 2.3]])
+    vertices = vertices + np.sqrt(2) * (
+        _OWN_SHAPE * np.sin(waves + phase[of_letter]) + _SHAPE * np.sin(1.3 * waves + now[of_letter])
+    )
+    x, y = vertices.T
+    y = y * np.exp(every(_STRETCH))[of_letter] + every(_LIFT)[of_letter]
+    turn = every(_TURN)[of_letter]
+    x, y = x * stretch[of_letter] - turn * y, y + turn * x
+    x = x + begins[of_letter]
+    of_line = line[of_letter]
+    slant = np.array([one.slant for one in STYLES.values()])[style] + each(_SLANT)
+    size = np.exp(each(_SIZE))[of_line]
+    places = np.column_stack([size * (x - slant[of_line] * y), size * y])
+    return places, starts, of_line
+
+
+def _path(places: np.ndarray, starts: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> tuple:
+    """Return closely spaced points with rounded corners, the stroke and the line of each."""
+    lengths = np.hypot(*np.diff(places, axis=0, prepend=places[:1]).T)
+    lengths[starts] = 1.0  # strokes lie apart on the way that runs through all of them
+    along = np.cumsum(lengths)
+    first = np.flatnonzero(starts)
+    last = np.append(first[1:], len(starts)) - 1
+    reach = along[last] - along[first]
+    count = np.ceil(reach / _GRID).astype(int) + 1
+    stroke = np.repeat(np.arange(len(first)), count)
+    step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    at = along[first][stroke] + reach[stroke] * step / np.maximum(count - 1, 1)[stroke]
+    places = np.column_stack([np.interp(at, along, column) for column in places.T])
+    line = line[first][stroke]
+    inner = (np.diff(stroke, prepend=-1) == 0) & (np.diff(stroke, append=len(first)) == 0)
+    weight = (inner * rng.uniform(0.4, 1.0, line.max() + 1)[line])[1:-1, None]
+    for _ in range(_ROUNDING):
+        places[1:-1] += weight * ((places[:-2] + places[2:]) / 2 - places[1:-1])
+    return places, stroke, line
+
+
+def _motion(places: np.ndarray, stroke: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> tuple:
+    r"""Return the points at equal times, whether each ends a stroke, and the line of each.
+
+    The speed follows the two-thirds power law (Lacquaniti, Terzuolo & Viviani 1983), $v \propto
+    \kappa^{-1/3}$ for the curvature $\kappa$, bounded where the path is straight; a stroke begins and ends
+    slowly, as movements of least jerk do (Flash & Hogan 1985).
+    """
+    within = np.diff(stroke) == 0
+    moves = np.diff(places, axis=0)
+    lengths = np.where(within, np.hypot(*moves.T), 0.0)
+    angle = np.arctan2(moves[:, 1], moves[:, 0])
+    turn = np.abs((np.diff(angle) + np.pi) % (2 * np.pi) - np.pi)
+    curvature = np.zeros(len(places))
+    curvature[1:-1] = np.where(within[1:] & within[:-1], 2 * turn / (lengths[1:] + lengths[:-1] + 1e-9), 0.0)
+    curvature = np.minimum(curvature, 1 / _GRID)
+    slow = np.cbrt(np.hypot(curvature, _STEADY))
+    for _ in range(2):
+        slow[1:-1] = (slow[:-2] + 2 * slow[1:-1] + slow[2:]) / 4
+    first = np.flatnonzero(np.append(True, ~within))
+    last = np.append(first[1:], len(places)) - 1
+    along = np.append(0.0, np.cumsum(lengths))
+    to_end = np.minimum(along - along[first][stroke], along[last][stroke] - along)
+    slow = slow * (1 + _ENDS * np.exp(-to_end / _REACH)) * _tempo(along, line, rng)
+    time = np.append(0.0, np.cumsum(np.where(within, lengths * (slow[1:] + slow[:-1]) / 2, 1.0)))
+
+    interval = _INTERVAL * np.exp(_HASTE * rng.normal(size=line.max() + 1))[line[first]]
+    lasting = time[last] - time[first]
+    parts = np.maximum(np.round(lasting / interval).astype(int), 1)
+    of_stroke = np.repeat(np.arange(len(first)), parts + 1)
+    step = np.arange(len(of_stroke)) - np.repeat(np.cumsum(parts + 1) - parts - 1, parts + 1)
+    at = time[first][of_stroke] + lasting[of_stroke] * step / parts[of_stroke]
+    places = np.column_stack([np.interp(at, time, column) for column in places.T])
+    return places, step == parts[of_stroke], line[first][of_stroke]
+
+
+def _tempo(along: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return by how much the hand is slower than usual at points that lie `along` their path, `(n,)`."""
+    lines = line.max() + 1
+    phase, number = 2 * np.pi * rng.random((lines, 2)), 2 * np.pi / rng.uniform(1.5, 6.0, (lines, 2))
+    return np.exp(_TEMPO * np.sin(along[:, None] * number[line] + phase[line]).sum(axis=1))
+
+
+def _drift(places: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return how far lines that climb and wander are from straight ones, `(n, 2)`."""
+    lines = line.max() + 1
+    climb = _CLIMB * rng.normal(size=lines)
+    drift = np.column_stack([np.zeros(len(places)), climb[line] * places[:, 0]])
+    for wavelength in (4.0, 9.0, 20.0):
+        size = _WAVE * rng.normal(size=(lines, 2))
+        phase, number = (
+            2 * np.pi * rng.random((lines, 2)),
+            2 * np.pi / (wavelength * rng.uniform(0.7, 1.4, lines)),
+        )
+        drift += size[line] * np.sin((number[line] * places[:, 0])[:, None] + phase[line])
+    return drift
+
+
+def _unsteady(count: int, line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a tremor of five to nine points' period, and noise, `(n, 2)`."""
+    lines = line.max() + 1
+    period, phase = rng.uniform(5, 9, (lines, 2)), 2 * np.pi * rng.random((lines, 2))
+    tremor = np.abs(_TREMOR * rng.normal(size=(lines, 2)))
+    wave = np.sin(2 * np.pi * np.arange(count)[:, None] / period[line] + phase[line])
+    return tremor[line] * wave + _JITTER * rng.normal(size=(count, 2))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write a corpus to a file; see the module."""
+    parser = argparse.ArgumentParser(prog="python -m mixtura.systems.handwriting.fonts", description=__doc__)
+    parser.add_argument("out", type=Path, help="the file to write, .npz")
+    parser.add_argument("--count", type=int, default=12000, help="how many lines (12000)")
+    parser.add_argument("--seed", type=int, default=0, help="the same lines for the same seed (0)")
+    given = parser.parse_args(arguments)
+    write_sequences(given.out, corpus(given.count, given.seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -239,7 +239,7 @@ def test_a_folder_of_folders_whose_names_are_categories(tmp_path):
 
 def test_folders_without_drawings(tmp_path):
     with pytest.raises(
-        InputError, match=r"has no files of drawings; expected \.npz, \.ndjson, \.bin, \.svg or"
+        InputError, match=r"has no files of drawings; expected \.npz, \.ndjson, \.bin, \.svg, \.inkml or"
     ):
         read_sketches(tmp_path)
     (tmp_path / "a.svg").write_text("<svg")

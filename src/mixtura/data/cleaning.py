@@ -21,7 +21,7 @@ _STEEPEST = 30.0  # degrees: a line that seems to run steeper is no line
 _APART = 0.2  # of a line's width: nearer low points tell no slope
 _BEYOND = 4.0  # median distances from the line: where a low point, such as a descender's, counts no more
 _ROUNDS = 10  # of fitting a line to low points and weighing them anew
-_LEVELS, _BLUR = 80, 7  # of the profile of a line, and how many are averaged
+_LEVELS, _BLUR = 80, 9  # of the profile of a line, and how many are averaged
 
 
 @dataclass(frozen=True)
@@ -147,31 +147,32 @@ def slants(sequences: Sequences) -> np.ndarray:
 def body(drawing: np.ndarray) -> tuple[float, float]:
     """Return where the small letters of a horizontal line stand, and how high they are.
 
-    Both come from the profile of the line, how long its strokes are at each height: letters are where it is
-    at least half of its largest value, around that.
+    Both come from the profile of the line, how long its strokes are at each height: small letters are from
+    the first to the last height at which it is half of its largest value.
 
     Args:
         drawing: `(n, 3)`.
 
     Returns:
-        The baseline's y, downwards from the pen's origin, and the height of an x, 0 for a line without any.
+        The baseline's y, downwards from the pen's origin, and the height of an x; that is 0 for a dot.
     """
     sequences = Sequences.of([drawing])
     places, (first, _) = _places(sequences), _strokes(sequences)
     top, bottom = places[:, 1].min(), places[:, 1].max()
     inside = np.flatnonzero(np.arange(len(places)) > first)
     steps = places[inside] - places[inside - 1]
-    lengths = np.hypot(*steps.T)
-    if not bottom > top or not lengths.any():
+    if not bottom > top or not steps.any():
         return float(bottom), float(bottom - top)
-    middles = places[inside, 1] - steps[:, 1] / 2
-    profile, edges = np.histogram(middles, _LEVELS, (top, bottom), weights=lengths)
+    # Each step in pieces of a level at most.
+    pieces = np.ceil(np.abs(steps[:, 1]) * _LEVELS / (bottom - top)).clip(1).astype(np.int64)
+    step = np.repeat(np.arange(len(steps)), pieces)
+    piece = np.arange(len(step)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    heights = places[inside - 1, 1][step] + steps[step, 1] * (piece + 0.5) / pieces[step]
+    lengths = np.hypot(*steps.T)[step] / pieces[step]
+    profile, edges = np.histogram(heights, _LEVELS, (top, bottom), weights=lengths)
     profile = np.convolve(profile, np.ones(_BLUR), "same")
-    thin = np.flatnonzero(profile < profile.max() / 2)
-    at = np.searchsorted(thin, profile.argmax())
-    above = thin[at - 1] + 1 if at > 0 else 0
-    below = thin[at] if at < len(thin) else _LEVELS
-    return float(edges[below]), float(edges[below] - edges[above])
+    full = np.flatnonzero(profile >= profile.max() / 2)
+    return float(edges[full[-1] + 1]), float(edges[full[-1] + 1] - edges[full[0]])
 
 
 def long_steps(sequences: Sequences, times: float) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mixtura.data.ink import read_ink, write_ink
 from mixtura.data.inkml import read_labelled, write_inkml
 from mixtura.data.pickles import read_object_arrays
 from mixtura.data.quickdraw import read_bin, read_ndjson, shortened, write_bin, write_ndjson
@@ -29,8 +30,8 @@ from mixtura.files import write_folder
 
 NAME = "name"  # the field with the names of files of one drawing each
 SPLITS = ("train", "valid", "test")  # the arrays of sketch-rnn's files; the field `split` numbers them
-ENDINGS = (".npz", ".ndjson", ".bin", ".svg", ".inkml")
-_FACTS = ("categories", "columns", "left_out")
+ENDINGS = (".npz", ".ndjson", ".bin", ".svg", ".inkml", ".json")
+_FACTS = ("categories", "columns", "left_out", "styles")
 
 
 def read_sketches(path: str | Path, simplify: bool = False) -> Sequences:
@@ -39,7 +40,7 @@ def read_sketches(path: str | Path, simplify: bool = False) -> Sequences:
     - `.npz` as `write_sketches` writes it, or of sketch-rnn: object arrays `train`, `valid`, `test`, of which
       the field `split` says 0, 1, 2. They are read without running their pickles.
     - `.ndjson` and `.bin` of Quick, Draw!: see `read_ndjson` and `read_bin`.
-    - `.svg`, one drawing, and `.inkml`: see `read_svg` and `read_labelled`.
+    - `.svg`, one drawing, `.inkml` and `.json`: see `read_svg`, `read_labelled` and `read_ink`.
     - a folder of such files, in the order of their names; or of folders of them, whose names are the
       categories. Where each file has one drawing, the field `name` has their names. A file that is none of
       these is not read; one that should be and has no drawing is left out.
@@ -82,7 +83,7 @@ def write_sketches(path: str | Path, sequences: Sequences) -> None:
 
     - `.npz`: arrays `data` and `offsets`, fields and facts, without pickles. sketch-rnn's own files are
       pickles, and are read but not written.
-    - `.ndjson`, `.bin`, `.inkml`: see `write_ndjson`, `write_bin` and `write_inkml`.
+    - `.ndjson`, `.bin`, `.inkml`, `.json`: see `write_ndjson`, `write_bin`, `write_inkml` and `write_ink`.
     - `.svg`: one drawing.
     - a name without an ending: a folder with one SVG file for each drawing, `1.svg`, `2.svg` and so on, which
       takes the place of a folder of that name. Its drawings have no fields.
@@ -103,6 +104,8 @@ def write_sketches(path: str | Path, sequences: Sequences) -> None:
         write_bin(path, sequences)
     elif ending == ".inkml":
         write_inkml(path, sequences)
+    elif ending == ".json":
+        write_ink(path, sequences)
     elif ending == ".svg":
         if len(sequences) != 1:
             raise InputError(
@@ -125,6 +128,8 @@ def _read_file(path: Path) -> Sequences:
         return read_bin(path)
     if ending == ".svg":
         found = Sequences.of([from_polylines(read_svg(path))], **{NAME: [path.stem]})
+    elif ending == ".json":
+        found = read_ink(path)
     else:
         drawings, labels = read_labelled(path)
         found = with_categories(Sequences.of([from_polylines(lines) for lines in drawings]), labels)
@@ -186,9 +191,9 @@ def _check_labels(labels: np.ndarray, known: int, name: str) -> None:
 
 
 def _read_folder(path: Path) -> Sequences:
-    named: list[tuple[Path, str | None]] = [(file, None) for file in _files_in(path)]
+    named: list[tuple[Path, str | None]] = [(file, None) for file in files_in(path)]
     folders = [place for place in sorted(path.iterdir()) if place.is_dir() and place.name[0] != "."]
-    inside = [(file, place.name) for place in folders for file in _files_in(place)]
+    inside = [(file, place.name) for place in folders for file in files_in(place)]
     if named and inside:
         raise InputError(
             f"{path} holds files of drawings beside folders of them, whose names are categories; expected "
@@ -211,11 +216,16 @@ def _read_folder(path: Path) -> Sequences:
         parts.append((file.stem, part, names))
     if not parts:
         raise InputError(f"{path} has no drawing that can be read; {left_out[0]}")
-    return _joined(parts, left_out)
+    return joined(parts, left_out)
 
 
-def _joined(parts: list[tuple[str, Sequences, list[str]]], left_out: list[str]) -> Sequences:
-    """Return the drawings of several files, of each its stem, drawings and their categories."""
+def joined(parts: list[tuple[str, Sequences, list[str]]], left_out: list[str]) -> Sequences:
+    """Return the drawings of several files as one.
+
+    Args:
+        parts: of each file its stem, drawings and the names of their categories. Fields that all have stay.
+        left_out: sentences on what was left out.
+    """
     several = [part for _, part, _ in parts]
     common = set.intersection(*(set(part.fields) for part in several)) - {"label", NAME}
     fields: dict[str, Any] = {
@@ -233,7 +243,7 @@ def _joined(parts: list[tuple[str, Sequences, list[str]]], left_out: list[str]) 
     return with_categories(joined, [name for _, _, names in parts for name in names])
 
 
-def _files_in(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
     """Return the files of drawings in a folder; hidden ones are no part of it."""
     files = (file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.name[0] != ".")
     return sorted(file for file in files if file.is_file())

@@ -160,10 +160,10 @@ def density_plot(
             density, factor, order=1, mode="nearest", grid_mode=True
         )
 
-    margin = min(border * cell, max(0.5 * (high - low)[1], 2 * radius))
+    margin = min(border * cell, max(0.4 * (high - low)[1], 0.75 * radius))
     low, high = low - margin, high + margin
-    down = np.array([0.0, high[1] - low[1]])  # from the first panel to the second
-    bottom = high[1] + (0 if ends is None else down[1])
+    down = np.array([0.0, high[1] - low[1] - margin / 2])  # from the first panel's writing to the second's
+    bottom = high[1] + (0 if ends is None else down[1] - margin / 2)
     figure, axes = _bare(_WIDTH * (bottom - low[1]) / (high[0] - low[0]))
     roots = np.sqrt(total)
     ceiling = np.quantile(roots[tuple(np.rint((places - corner) / cell).astype(int).T[::-1])], 0.9)
@@ -173,7 +173,7 @@ def density_plot(
     _write(axes, drawing, places, COLOURS["ink"], 0.8)
     if ends is not None:
         below = places + down
-        axes.add_patch(Rectangle(low + down, *(high - low), color="white", zorder=1.5))
+        axes.add_patch(Rectangle((low[0], high[1]), *(high - low), color="white", zorder=1.5))
         _write(axes, drawing, below, "#aaaaaa", 0.8)
         axes.scatter(
             below[:, 0],

@@ -26,6 +26,7 @@ def train(
     data: Path | None = None,
     out: Path | None = None,
     preset: str = "small",
+    start: Annotated[Path | None, Parameter(name="--from")] = None,
     epochs: PositiveInt | None = None,
     seed: NonNegativeInt = 0,
     overwrite: bool = False,
@@ -41,7 +42,9 @@ def train(
         data: a file of what it learns from; by default the system's own below the folder MIXTURA_DATA, or
             what it generates.
         out: the run folder to make; by default named after the system and the preset.
-        preset: paper (the published sizes), small (good within minutes) or tiny (seconds).
+        preset: paper (the published sizes), small (good within minutes) or tiny (seconds); a system may have
+            others, see `mixtura systems`.
+        start: a run of the system, or its name for the model that it ships, to train on from with these data.
         epochs: in place of the preset's.
         seed: of the split, the weights, the batches and the samples.
         overwrite: replace the run in the folder.
@@ -55,7 +58,15 @@ def train(
     found = find(system)
     out = out or Path(f"{found.name}-{preset}")
     result = runs.train(
-        found, data, out, preset=preset, epochs=epochs, seed=seed, overwrite=overwrite, resume=resume
+        found,
+        data,
+        out,
+        preset=preset,
+        start=start,
+        epochs=epochs,
+        seed=seed,
+        overwrite=overwrite,
+        resume=resume,
     )
     print(f"{words.count(result.params, 'parameter')}, {words.count(result.epochs, 'epoch')}.")
     Console().print(_sequence_table(result.scores, f"{found.name}, {result.held_out} part"))

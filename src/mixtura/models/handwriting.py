@@ -238,27 +238,8 @@ class Handwriting(SequenceModel):
         return np.concatenate([numbers[:, None], codes], axis=1)
 
     def events(self, drawing: np.ndarray, whole: bool = True) -> np.ndarray:
-        """Return a line of handwriting `(n, 3)` as events, of all points but the first.
-
-        Args:
-            drawing: the line.
-            whole: whether the text ends with it; else it goes on.
-        """
-        points = np.array(drawing, np.float64)
-        points[0, :2] = 0
-        if points[0, 2] == 0:  # else the first stroke is a dot, for which the pen stays where it is
-            points = points[1:]
-        if self.family.event_size == 3:
-            return points
-        return to_stroke5(points, closing=not whole)[: len(points)]
-
-    def drawing(self, events: np.ndarray) -> np.ndarray:
-        """Return events as a line of handwriting `(n, 3)`, the first point before them."""
-        ends = events[:, 2] if self.family.event_size == 3 else events[:, 3:].max(axis=1, initial=0.0)
-        points = np.column_stack([events[:, :2], ends > 0.5]).astype(float)
-        points = np.concatenate([np.zeros((1, 3)), points])
-        points[-1, 2] = 1
-        return points
+        """Return a line `(n, 3)` as events; see `line_events`."""
+        return line_events(drawing, self.family.event_size, whole)
 
     # ------------------------------------------------------------------ writing
 
@@ -300,7 +281,7 @@ class Handwriting(SequenceModel):
             sampler=Sampler.graves(bias),
             seed=seed,
         )
-        return [self.drawing(found[row][begun + (begun > 0) :]) for row in range(len(found))]
+        return [events_line(found[row][begun + (begun > 0) :]) for row in range(len(found))]
 
     def attention(
         self, drawings: Sequence[np.ndarray], texts: Sequence[str], styles: Any = None
@@ -334,13 +315,15 @@ class Handwriting(SequenceModel):
             found.append(np.concatenate([own[:1], own])[-len(drawing) :])
         return found
 
-    def extended(self, alphabet: Alphabet) -> Handwriting:
-        """Return this network for an alphabet with more symbols, what it has learnt kept.
+    def extended(self, alphabet: Alphabet, num_styles: int | None = None) -> Handwriting:
+        """Return this network for an alphabet with more symbols, or more styles, what it has learnt kept.
 
-        A new symbol begins as the nearest old one (see `Alphabet.substitute`), or as the mean of all.
+        A new symbol begins as the nearest old one (see `Alphabet.substitute`), or as the mean of all; a new
+        style as the mean of all.
 
         Args:
             alphabet: has the symbols of the old one first.
+            num_styles: how many styles there are to be, the old ones first.
 
         Raises:
             ValueError: if it has not.
@@ -348,7 +331,9 @@ class Handwriting(SequenceModel):
         old = self.alphabet
         if old is None or not alphabet.symbols.startswith(old.symbols):
             raise ValueError(f"the alphabet must begin with the old one; received {alphabet!r}")
-        model = type(self)(**{**self._arguments(), "family": self.family, "alphabet": alphabet})
+        styles = self.num_styles if num_styles is None else num_styles
+        arguments = {**self._arguments(), "family": self.family, "num_styles": styles}
+        model = type(self)(**arguments, alphabet=alphabet)
         rows = []  # of old symbols, whose mean a new one begins with
         for symbol in alphabet.symbols[len(old) :]:
             near = [one for one in old.substitute(symbol) if one in old.symbols] or list(old.symbols)
@@ -357,8 +342,10 @@ class Handwriting(SequenceModel):
         for mine, other in zip(self.weights, model.weights, strict=True):
             value = ops.convert_to_numpy(mine)
             if mine.shape != other.shape:  # the text's rows are the last
-                table = value[-size:]
-                value = np.concatenate([value, *(table[row].mean(axis=0, keepdims=True) for row in rows)])
+                is_style = mine.path.startswith("styles")
+                table = value if is_style else value[-size:]
+                means = [range(len(value))] * (styles - self.num_styles) if is_style else rows
+                value = np.concatenate([value, *(table[list(one)].mean(axis=0)[None] for one in means)])
             other.assign(value)
         return model
 
@@ -386,3 +373,29 @@ class Handwriting(SequenceModel):
         alphabet = None if config["alphabet"] is None else Alphabet(*config["alphabet"])
         family = keras.saving.deserialize_keras_object(config["family"])
         return cls(**{**config, "family": family, "alphabet": alphabet})
+
+
+def line_events(line: np.ndarray, size: int, whole: bool = True) -> np.ndarray:
+    """Return a line of handwriting `(n, 3)` as events, of all points but the first.
+
+    If the first stroke is a dot, the pen stays where it is for a first event that is lifted.
+
+    Args:
+        line: of (dx, dy, end).
+        size: of an event: 3 for `(dx, dy, end)`, 5 for `(dx, dy, draw, lift, end)`.
+        whole: whether the text ends with it; else it goes on.
+    """
+    points = np.array(line, np.float64)
+    points[0, :2] = 0
+    if points[0, 2] == 0:
+        points = points[1:]
+    return points if size == 3 else to_stroke5(points, closing=not whole)[: len(points)]
+
+
+def events_line(events: np.ndarray) -> np.ndarray:
+    """Return events as a line of handwriting `(n, 3)`, the first point before them."""
+    ends = events[:, 2] if events.shape[1] == 3 else events[:, 3:].max(axis=1, initial=0.0)
+    points = np.column_stack([events[:, :2], ends > 0.5]).astype(float)
+    points = np.concatenate([np.zeros((1, 3)), points])
+    points[-1, 2] = 1
+    return points

@@ -49,6 +49,7 @@ def train(
     out: Path,
     *,
     preset: str = "small",
+    start: Path | None = None,
     epochs: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
@@ -61,6 +62,8 @@ def train(
         data: a file of what it learns from; by default `MIXTURA_DATA` is searched for the system's own.
         out: the run folder to make.
         preset: the name of one of the system's presets.
+        start: a run of the system, or its name for the model that it ships, to go on from with these data in
+            place of a new network.
         epochs: in place of the preset's.
         seed: of the split, the weights, the batches and the samples.
         overwrite: replace the run in `out` if there is one.
@@ -75,17 +78,22 @@ def train(
     data = _located(system, data)
     if not resume:
         check_output(out, overwrite)
-    corpus = system.corpus(data, settings, seed)
+    if start is None:
+        model, corpus = None, system.corpus(data, settings, seed)
+    else:
+        _, base, about = opened(start, system)
+        model, corpus = system.continued(base, about["facts"], data, settings, seed)
     for name in ("training", "validation", "test"):
         if (part := getattr(corpus, name)) is not None:
             require(part, steps=2, what=f"{data or system.name}, the {name} part")
     keras.utils.set_random_seed(seed)
-    model = system.build(settings, corpus, seed)
+    model = model or system.build(settings, corpus, seed)
     step = [float(one) for one in (corpus.step or corpus.training.recording_step())]
     config = {
         "system": system.name,
         "mixtura": version("mixtura"),
         "preset": preset,
+        "start": start.name if start else None,
         "settings": asdict(settings),
         "data": data.name if data else None,
         "data_sha256": _digest(data) if data else None,

@@ -201,6 +201,23 @@ class System:
             sequences = replace(sequences, facts={"columns": np.array(facts["columns"])})
         write_sequences(path, sequences)
 
+    def continued(
+        self, model: SequenceModel, facts: Mapping[str, Any], data: Path | None, preset: Preset, seed: int
+    ) -> tuple[SequenceModel, Corpus]:
+        """Return the model of a run, ready for other data, and these data in its units.
+
+        Args:
+            model: trained.
+            facts: of the corpus that it was trained on.
+            data: what it is to learn from now.
+            preset: what it is to be trained with; its network is not used.
+            seed: of the split.
+
+        Raises:
+            InputError: if the system's models cannot be trained on, or the data do not fit this one.
+        """
+        raise InputError(f"the models of {self.name} cannot be trained on with other data.")
+
     # ------------------------------------------------------------------ the model
 
     def build(self, preset: Preset, corpus: Corpus, seed: int) -> SequenceModel:
@@ -261,6 +278,10 @@ class System:
         rate = keras.optimizers.schedules.CosineDecay(preset.learning_rate, steps, alpha=0.02)
         return keras.optimizers.Adam(rate, clipnorm=preset.clipnorm)
 
+    def callbacks(self, preset: Preset) -> Sequence[keras.callbacks.Callback]:
+        """Return what acts between epochs, beside progress and patience."""
+        return ()
+
     def compile(self, model: keras.Model, preset: Preset, steps: int) -> None:
         """Compile the model for so many steps of training."""
         model.compile(self.optimizer(preset, steps), loss=NegativeLogLikelihood(model.family))
@@ -297,7 +318,7 @@ class System:
                 validation_data=validation,
                 epochs=preset.epochs,
                 verbose=0,
-                callbacks=[EpochProgress(progress, title or self.name), patience],
+                callbacks=[EpochProgress(progress, title or self.name), *self.callbacks(preset), patience],
                 seed=seed,
                 run=run,
             )

@@ -1,0 +1,53 @@
+"""What is reported of a trained network: likelihoods, what it writes, and pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mixtura.drawing import sheet
+from mixtura.models.handwriting import Handwriting
+from mixtura.systems.handwriting.data import as_lines
+from mixtura.systems.handwriting.scoring import paper_protocol, text_gain
+from mixtura.systems.system import Outcome
+
+BIASES = (0.0, 0.5, 1.0, 2.0)
+SHOWN = 6  # texts on a sheet
+
+
+def report(outcome: Outcome) -> dict[str, Any]:
+    """Draw the pictures of a trained network, and return its numbers."""
+    model, corpus, facts = outcome.model, outcome.corpus, outcome.corpus.facts
+    assert isinstance(model, Handwriting)
+    held_out, scores = corpus.validation, outcome.scores
+    numbers: dict[str, Any] = {
+        "nats_per_line": float(scores.nll.mean()),
+        "nats_per_point": scores.nll_per_step,
+        "nats_per_point_in_spreads": scores.nll_per_step - 2 * float(np.log(facts["spread"])),
+        "points_per_line": float(scores.counts.mean()),
+        "points_per_letter": facts["points_per_letter"],
+        "cleaning": facts["cleaning"],
+        "lines": facts["lines"],
+        "paper": paper_protocol(model, held_out, scores, facts["mean"], facts["std"]),
+    }
+    if facts["left_out"]:
+        numbers["left_out"] = "; ".join(facts["left_out"])
+    outcome.figures.mkdir(parents=True, exist_ok=True)
+    if model.alphabet is not None:
+        numbers["text_gain"] = text_gain(model, held_out, scores, corpus.step)
+        _written(model, outcome)
+    return numbers
+
+
+def _written(model: Handwriting, outcome: Outcome) -> None:
+    """Draw texts that were not learnt, at several biases, below a real line."""
+    held_out, seed = outcome.corpus.validation, outcome.seed
+    picked = held_out[np.random.default_rng(seed).permutation(len(held_out))[:SHOWN]]
+    texts = [str(text) for text in picked.fields["text"]]
+    styles = picked.fields["style"] if model.num_styles else None
+    rows = list(as_lines(picked))
+    for bias in BIASES:
+        rows += model.write(texts, bias=bias, styles=styles, seed=seed)
+    names = ["real", *(f"bias {bias:g}" for bias in BIASES)]
+    sheet(rows, outcome.figures / "written.svg", columns=len(texts), row_labels=names, column_labels=texts)

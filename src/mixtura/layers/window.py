@@ -124,7 +124,8 @@ class WindowStack(RecurrentStack):
         """
         x, masks = self._parts(inputs)
         *states, seen, before, text = states
-        outputs, after = [], []
+        outputs: list[Any] = []
+        after: list[Any] = []
         window = None
         for cell, mask in zip(self.cells, masks, strict=True):
             own, states = states[: cell.num_states], states[cell.num_states :]

@@ -1,14 +1,22 @@
-"""The commands `mixtura data convert` and `mixtura data show`: files of drawings."""
+"""The commands `mixtura data convert` and `mixtura data show`: files of drawings and of handwriting."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from mixtura.data.cleaning import Cleaning, body, cleaned, long_steps, slants, slopes
+from mixtura.data.handwriting import ENDINGS as WRITTEN
+from mixtura.data.handwriting import has_texts, read_handwriting, write_handwriting
+from mixtura.data.iam_ondb import SETS
+from mixtura.data.ink import TEXT
+from mixtura.data.markup import escaped, plain
 from mixtura.data.sequences import Sequences
 from mixtura.data.sketches import ENDINGS, SPLITS, left_out_of, read_sketches, write_sketches
 from mixtura.data.strokes import (
@@ -20,11 +28,55 @@ from mixtura.data.strokes import (
     spread,
 )
 from mixtura.data.tables import counted
-from mixtura.drawing import sheet
+from mixtura.drawing import COLOURS, Paper, sheet
+from mixtura.drawing.pages import Line, Piece, document, group, path_data, smooth, write_pages
 from mixtura.errors import InputError
 from mixtura.files import check_output
 
+T = TypeVar("T")
+
 LARGEST_SHEET = 1000  # drawings: a browser still opens it
+NO_CLEANING = Cleaning()
+LONG = 10.0  # medians: steps that are counted as long where no cleaning says how long is too long
+_LETTER, _LABEL, _GAP = 3.0, 2.6, 2.0  # millimetres on a sheet of lines: of an x, of a text, between lines
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What texts are like. Triples are the least, the median and the most of a line.
+
+    Attributes:
+        letters: of a line, with spaces.
+        points_per_letter: of a line.
+        characters: all different ones, sorted.
+        sets: how many lines each official list of IAM-OnDB has, if they come from there.
+    """
+
+    letters: tuple[float, float, float]
+    points_per_letter: tuple[float, float, float]
+    characters: str
+    sets: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What cleaning changes: pairs of before and after, of triples as in `Statistics`.
+
+    Attributes:
+        points: of a drawing.
+        slope: in degrees; see `cleaning.slopes`.
+        slant: in degrees; see `cleaning.slants`.
+        long: how many steps inside strokes are longer than `limit` medians.
+        limit: see there.
+        spread: see `Statistics`.
+    """
+
+    points: tuple[tuple[float, float, float], tuple[float, float, float]]
+    slope: tuple[tuple[float, float, float], tuple[float, float, float]]
+    slant: tuple[tuple[float, float, float], tuple[float, float, float]]
+    long: tuple[int, int]
+    limit: float
+    spread: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -42,6 +94,8 @@ class Statistics:
         still: shares of the points with dx 0, with dy 0, and with both.
         categories: how many drawings each has, if they have any.
         splits: how many drawings each has, if they have any.
+        texts: of handwriting.
+        change: by cleaning, if any was asked for.
     """
 
     drawings: int
@@ -54,6 +108,8 @@ class Statistics:
     still: tuple[float, float, float]
     categories: dict[str, int]
     splits: dict[str, int]
+    texts: Texts | None = None
+    change: Change | None = None
 
 
 def convert(
@@ -64,20 +120,22 @@ def convert(
     epsilon: float | None = None,
     category: str | None = None,
     count: int | None = None,
+    cleaning: Cleaning = NO_CLEANING,
     overwrite: bool = False,
 ) -> tuple[Sequences, list[str]]:
-    """Write the drawings of a file to another, whose ending picks the format.
+    """Write the drawings of a file to another, whose ending picks the format; texts go with handwriting.
 
     Several drawings in one SVG file are a sheet of pictures, which cannot be read back as several.
 
     Args:
-        source: a file or folder that `read_sketches` reads.
-        target: what `write_sketches` writes.
+        source: a file or folder that `read_sketches` or `read_handwriting` reads.
+        target: what `write_sketches` or, with texts, `write_handwriting` writes.
         simplify: simplify as Quick, Draw! does.
         epsilon: the tolerance of that, in place of 2; without it, simplify to this tolerance in the file's
             units, and leave everything else.
         category: keep only the drawings of this one.
         count: keep the first so many.
+        cleaning: is done before simplifying.
         overwrite: replace the target if it exists.
 
     Returns:
@@ -95,6 +153,8 @@ def convert(
     if category is not None:
         drawings = drawings[_are_of(drawings, category, source)]
     drawings = drawings[:count]
+    if cleaning != NO_CLEANING:
+        drawings = cleaned(drawings, cleaning)
     if simplify or epsilon is not None:
         change, tolerance = quickdraw if simplify else simplified, 2.0 if epsilon is None else epsilon
         drawings = drawings.map(lambda one: from_polylines(change(polylines(one), tolerance)))
@@ -104,26 +164,37 @@ def convert(
             raise InputError(
                 f"{amount} do not fit on a sheet; expected at most {LARGEST_SHEET}: give --count."
             )
-        sheet(drawings, target, labels=_labels(drawings))
+        _write_sheet(target, drawings)
+    elif TEXT in drawings.fields and target.suffix.lower() in (*WRITTEN, ""):
+        write_handwriting(target, drawings)
     else:
         write_sketches(target, drawings)
     return drawings, left_out
 
 
 def show(
-    source: Path, out: Path, *, count: int = 64, seed: int = 0, overwrite: bool = False
+    source: Path,
+    out: Path,
+    *,
+    count: int = 64,
+    seed: int = 0,
+    cleaning: Cleaning = NO_CLEANING,
+    overwrite: bool = False,
 ) -> tuple[Statistics, list[str]]:
     """Describe the drawings of a file, and put some of them on a sheet.
+
+    With cleaning each is there twice: as it was, in orange, and below that as it is then.
 
     Args:
         source: as for `convert`.
         out: the SVG file to write.
         count: how many drawings to put on the sheet; where there are more, they are drawn at random.
         seed: of that draw.
+        cleaning: to show.
         overwrite: replace the sheet if it exists.
 
     Returns:
-        The statistics of all drawings, and the sentences on those left out.
+        The statistics of all drawings as they are in the file, and the sentences on those left out.
 
     Raises:
         InputError: for a mistake in the input, with nothing written.
@@ -133,9 +204,12 @@ def show(
     check_output(out, overwrite, source)
     drawings, left_out = _read(source)
     shown = np.sort(np.random.default_rng(seed).permutation(len(drawings))[:count])
-    picked = drawings[shown]
-    sheet(picked, out, labels=_labels(picked))
-    return statistics(drawings), left_out
+    if cleaning == NO_CLEANING:
+        _write_sheet(out, drawings[shown])
+        return statistics(drawings), left_out
+    after = cleaned(drawings, cleaning)
+    _write_lines(out, drawings[shown], after[shown])
+    return replace(statistics(drawings), change=_change(drawings, after, cleaning)), left_out
 
 
 def statistics(drawings: Sequences) -> Statistics:
@@ -161,11 +235,84 @@ def statistics(drawings: Sequences) -> Statistics:
         still=(float(zero[:, 0].mean()), float(zero[:, 1].mean()), float(zero.all(axis=1).mean())),
         categories=dict(Counter(categories_of(drawings))),
         splits=dict(Counter(SPLITS[part] for part in split if 0 <= part < len(SPLITS))),
+        texts=_texts(drawings) if TEXT in drawings.fields else None,
     )
 
 
+def _texts(lines: Sequences) -> Texts:
+    texts = lines.fields[TEXT].tolist()
+    letters = np.array([len(text) for text in texts])
+    sets = Counter(lines.fields.get("iam_set", np.array([], dtype=int)).tolist())
+    return Texts(
+        letters=_range(letters),
+        points_per_letter=_range(lines.lengths / letters.clip(1)),
+        characters="".join(sorted(set().union(*texts))),
+        sets={name: sets[number] for number, name in enumerate(SETS) if sets[number]},
+    )
+
+
+def _change(before: Sequences, after: Sequences, cleaning: Cleaning) -> Change:
+    limit = cleaning.outliers or LONG
+    both = (before, after)
+    return Change(
+        points=_pair(_range(each.lengths) for each in both),
+        slope=_pair(_range(slopes(each)) for each in both),
+        slant=_pair(_range(slants(each)) for each in both),
+        long=_pair(int(long_steps(each, limit).sum()) for each in both),
+        limit=limit,
+        spread=_pair(spread(each) for each in both),
+    )
+
+
+def _pair(values: Iterable[T]) -> tuple[T, T]:
+    first, second = values
+    return first, second
+
+
+def _write_sheet(path: Path, drawings: Sequences) -> None:
+    if TEXT in drawings.fields:
+        _write_lines(path, drawings)
+    else:
+        sheet(drawings, path, labels=_labels(drawings))
+
+
+def _write_lines(path: Path, *versions: Sequences) -> None:
+    """Write a sheet of lines below each other, each with its label, in all versions; the last is black."""
+    paper = Paper(width=None, height=None, margin=5.0, pen=0.3)
+    labels = _labels(versions[0]) or [""] * len(versions[0])
+    y, widest, written = paper.margin, 0.0, []
+    for label, *drawings in zip(labels, *versions, strict=True):
+        if label:
+            written.append(
+                f'<text x="{paper.margin:g}" y="{plain(y + _LABEL, 2)}" font-size="{_LABEL}" fill="#888" '
+                'stroke="none" font-family="system-ui, -apple-system, Helvetica, Arial, sans-serif">'
+                f"{escaped(label)}</text>"
+            )
+            y += _LABEL + _GAP / 2
+        lengths = [_length(drawing) for drawing in drawings]
+        for number, (drawing, length) in enumerate(zip(drawings, lengths, strict=True), start=1):
+            strokes = polylines(drawing)
+            places = np.concatenate(strokes)
+            low, sides = places.min(axis=0), np.ptp(places, axis=0)
+            # Letters of all lines are of one height after cleaning; what is without any is as large as one.
+            unit = _LETTER / (body(drawings[-1])[1] or sides.max() or 1.0) * (lengths[-1] / length)
+            pieces = [Piece(smooth(unit * (line - low)), paper.pen) for line in strokes]
+            colour = COLOURS["ink" if number == len(drawings) else "orange"]
+            line = Line(paper.margin, y, colour, pieces)
+            written += group(line, [f'<path d="{"".join(path_data(piece.curve) for piece in pieces)}"/>'])
+            y += unit * float(sides[1]) + _GAP / 2
+            widest = max(widest, unit * float(sides[0]))
+        y += _GAP
+    write_pages(path, [document(widest + 2 * paper.margin, y + paper.margin, paper, written)])
+
+
+def _length(drawing: np.ndarray) -> float:
+    """Return how long the strokes of a drawing are, or 1 if it is all dots."""
+    return sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in polylines(drawing)) or 1.0
+
+
 def _read(source: Path) -> tuple[Sequences, list[str]]:
-    found = read_sketches(source)
+    found = read_handwriting(source) if has_texts(source) else read_sketches(source)
     return found, [f"{source}, {sentence}" for sentence in left_out_of(found)]
 
 
@@ -187,6 +334,8 @@ def _are_of(drawings: Sequences, category: str, source: Path) -> list[int]:
 
 
 def _labels(drawings: Sequences) -> list[str] | None:
+    if TEXT in drawings.fields:
+        return drawings.fields[TEXT].tolist()
     if words := categories_of(drawings):
         return words
     return drawings.fields["name"].tolist() if "name" in drawings.fields else None

@@ -82,7 +82,7 @@ def train(
         model, corpus = None, system.corpus(data, settings, seed)
     else:
         _, base, about = opened(start, system)
-        model, corpus = system.continued(base, about["facts"], data, settings, seed)
+        model, corpus = system.start_from(base, about["facts"], data, settings, seed)
     for name in ("training", "validation", "test"):
         if (part := getattr(corpus, name)) is not None:
             require(part, steps=2, what=f"{data or system.name}, the {name} part")

@@ -201,7 +201,7 @@ class System:
             sequences = replace(sequences, facts={"columns": np.array(facts["columns"])})
         write_sequences(path, sequences)
 
-    def continued(
+    def start_from(
         self, model: SequenceModel, facts: Mapping[str, Any], data: Path | None, preset: Preset, seed: int
     ) -> tuple[SequenceModel, Corpus]:
         """Return the model of a run, ready for other data, and these data in its units.

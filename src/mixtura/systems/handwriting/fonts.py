@@ -1,6 +1,6 @@
-"""A corpus of handwriting made of single-line fonts: their letters with the variation and the motion of a hand.
+"""A corpus of handwriting from single-line fonts: their letters with the variation and the motion of a hand.
 
-python -m mixtura.systems.handwriting.fonts handwriting.npz --count 12000 --seed 0
+`python -m mixtura.systems.handwriting.fonts handwriting.npz --count 12000 --seed 0` writes one.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from mixtura.systems.handwriting.strings import SYMBOLS, texts
 
 _AT_ONCE = 500  # lines
 
-# Standard deviations of what differs between lines, then of what differs between the letters of one; lengths in
-# x-heights, angles in radians, the rest as shares.
+# Standard deviations of what differs between lines, then of what differs between the letters of one; lengths
+# in x-heights, angles in radians, the rest as shares.
 _SIZE, _WIDTH, _SLANT, _GAP, _SPACE, _CLIMB, _WAVE = 0.06, 0.07, 0.06, 0.06, 0.15, 0.008, 0.04
-_TURN, _STRETCH, _LIFT, _OWN_SHAPE, _SHAPE = 0.03, 0.05, 0.03, 0.03, 0.022
+_TURN, _STRETCH, _LIFT, _WRITERS_SHAPE, _SHAPE = 0.03, 0.05, 0.03, 0.03, 0.022
 
 _GRID = 0.07  # x-heights between the points of a path before they have a time
 _ROUNDING = 6  # times that neighbouring points are averaged
 _STEADY = 0.2  # the curvature, per x-height, below which the speed grows no more
-_ENDS, _REACH = 1.3, 0.2  # how much slower a stroke ends than it goes, and from how far before
-_INTERVAL, _HASTE, _TEMPO = (
+_ENDS, _REACH = 0.9, 0.2  # how much slower a movement ends than it goes, and from how far before
+_SHARP, _CORNER = 2.0, 3  # radians that make a cusp, and the points of the path on each side that tell
+_INTERVAL, _HASTE = (
     0.37,
     0.06,
-    0.15,
-)  # x-heights between points at curvature 1; spread of it, and in a line
+)  # x-heights between points where the curvature is 1, and how lines differ in it
+_TEMPO = 0.15  # how the hand differs from its own speed
 _TREMOR, _JITTER = 0.012, 0.006  # x-heights: of the hand, and of the pen's position
 
 
@@ -57,7 +58,7 @@ def corpus(count: int, seed: int, styles: Sequence[str] | None = None) -> Sequen
     names = list(STYLES) if styles is None else list(styles)
     if unknown := [name for name in names if name not in STYLES]:
         raise InputError(f"there is no style {unknown[0]!r}; the styles are {', '.join(STYLES)}")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 1])  # not the one that makes up the texts
     text, style = texts(count, seed), rng.integers(len(names), size=count)
     found = write(text, [names[number] for number in style], rng)
     return Sequences(
@@ -103,57 +104,67 @@ def _laid_out(text: Sequence[str], style: np.ndarray, rng: np.random.Generator) 
     lines = len(text)
     letters = np.array([SYMBOLS.index(symbol) for one in text for symbol in one])
     line = np.repeat(np.arange(lines), [len(one) for one in text])
-    of = style[line]
+    of, after, before = _joins(letters, line, style, rng)
 
-    # joins
-    may = shapes.leaves[of[:-1], letters[:-1]] & shapes.enters[of[1:], letters[1:]] & (line[:-1] == line[1:])
-    share = np.array([one.joined for one in STYLES.values()])[of[1:]]
-    joined = may & (rng.random(len(may)) < share)
-    after, before = np.append(False, joined), np.append(joined, False)
+    # The vertices of each letter; one that is joined goes on without the pen being put down.
     number = way(of, letters, after, before)
-
-    # where letters stand
-    def each(spread: float, *size: int) -> np.ndarray:
-        return spread * rng.normal(size=(lines, *size))
-
-    def every(spread: float, *size: int) -> np.ndarray:
-        return spread * rng.normal(size=(len(letters), *size))
-
-    stretch = np.exp(each(_WIDTH)[line] + every(_STRETCH))
-    is_space = letters == SYMBOLS.index(" ")
-    gap = np.where(is_space, 0, each(_GAP)[line] + every(_GAP / 2)) + before * shapes.room[of]
-    wide = shapes.advance[of, letters] * np.where(
-        is_space, np.exp(each(_SPACE)[line] + every(_SPACE)), stretch
-    )
-    reached = np.cumsum(np.maximum(wide + gap, 0.1))
-    begins = reached - np.maximum(wide + gap, 0.1)
-    begins = begins - begins[np.searchsorted(line, np.arange(lines))][line]
-
-    # their vertices
     counts = np.diff(shapes.offsets)[number]
-    of_letter = np.repeat(np.arange(len(letters)), counts)
-    at = np.arange(counts.sum()) + np.repeat(shapes.offsets[number] - np.cumsum(counts) + counts, counts)
+    letter = np.repeat(np.arange(len(letters)), counts)
+    at = np.arange(len(letter)) + (shapes.offsets[number] - np.cumsum(counts) + counts)[letter]
     vertices, starts = shapes.vertices[at], shapes.starts[at]
-    first = np.cumsum(counts)[counts > 0] - counts[counts > 0]
-    starts[first] = ~after[counts > 0]
+    starts[np.flatnonzero(np.diff(letter, prepend=-1))] = ~after[counts > 0]
 
-    # each letter's own shape: the writer's, and today's
-    phase = 2 * np.pi * rng.random((lines, len(SYMBOLS), 2))[line, letters]
-    now = 2 * np.pi * rng.random((len(letters), 2))
+    # A letter's own shape: the writer's, and this time's.
+    writers = 2 * np.pi * rng.random((lines, len(SYMBOLS), 2))[line, letters][letter]
+    own = 2 * np.pi * rng.random((len(letters), 2))[letter]
     waves = vertices @ np.array([[2.6, 3.3], [3.4, 2.3]])
-    vertices = vertices + np.sqrt(2) * (
-        _OWN_SHAPE * np.sin(waves + phase[of_letter]) + _SHAPE * np.sin(1.3 * waves + now[of_letter])
+    bent = _WRITERS_SHAPE * np.sin(waves + writers) + _SHAPE * np.sin(1.3 * waves + own)
+    x, y = (vertices + np.sqrt(2) * bent).T
+
+    stretch = np.exp(_WIDTH * rng.normal(size=lines)[line] + _STRETCH * rng.normal(size=len(letters)))
+    turn, lift, high = rng.normal(size=(3, len(letters)))
+    y = y * np.exp(_STRETCH * high)[letter] + (_LIFT * lift)[letter]
+    x, y = x * stretch[letter] - (_TURN * turn)[letter] * y, y + (_TURN * turn)[letter] * x
+    x = x + _beginnings(letters, line, of, before, stretch, rng)[letter]
+
+    slant = np.array([one.slant for one in STYLES.values()])[style] + _SLANT * rng.normal(size=lines)
+    size, on = np.exp(_SIZE * rng.normal(size=lines)), line[letter]
+    return size[on, None] * np.column_stack([x - slant[on] * y, y]), starts, on
+
+
+def _joins(letters: np.ndarray, line: np.ndarray, style: np.ndarray, rng: np.random.Generator) -> tuple:
+    """Return the style of each letter, and whether it is joined to the one before and to the next."""
+    shapes, styles = glyphs(), list(STYLES.values())
+    beside = line[:-1] == line[1:]
+    is_capital = np.array([symbol.isupper() for symbol in SYMBOLS])[letters]
+    among = is_capital[:-1] & is_capital[1:] & beside
+    among = np.append(among, False) | np.append(False, among)
+    others = np.array([list(STYLES).index(one.among or name) for name, one in STYLES.items()])
+    of = np.where(among, others[style[line]], style[line])
+    may = shapes.leaves[of[:-1], letters[:-1]] & shapes.enters[of[1:], letters[1:]] & beside
+    joined = may & (rng.random(len(may)) < np.array([one.joined for one in styles])[of[1:]])
+    return of, np.append(False, joined), np.append(joined, False)
+
+
+def _beginnings(
+    letters: np.ndarray,
+    line: np.ndarray,
+    of: np.ndarray,
+    before: np.ndarray,
+    stretch: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return where each letter begins."""
+    shapes, lines = glyphs(), line.max() + 1
+    spaces = np.exp(_SPACE * (rng.normal(size=lines)[line] + rng.normal(size=len(letters))))
+    gaps = (
+        _GAP * (rng.normal(size=lines)[line] + rng.normal(size=len(letters)) / 2) + before * shapes.room[of]
     )
-    x, y = vertices.T
-    y = y * np.exp(every(_STRETCH))[of_letter] + every(_LIFT)[of_letter]
-    turn = every(_TURN)[of_letter]
-    x, y = x * stretch[of_letter] - turn * y, y + turn * x
-    x = x + begins[of_letter]
-    of_line = line[of_letter]
-    slant = np.array([one.slant for one in STYLES.values()])[style] + each(_SLANT)
-    size = np.exp(each(_SIZE))[of_line]
-    places = np.column_stack([size * (x - slant[of_line] * y), size * y])
-    return places, starts, of_line
+    widths = shapes.advance[of, letters]
+    widths = np.where(letters == SYMBOLS.index(" "), widths * spaces, widths * stretch + gaps)
+    ends = np.cumsum(widths)
+    begins = ends - widths
+    return begins - begins[np.searchsorted(line, np.arange(lines))][line]
 
 
 def _path(places: np.ndarray, starts: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> tuple:
@@ -178,38 +189,63 @@ def _path(places: np.ndarray, starts: np.ndarray, line: np.ndarray, rng: np.rand
 
 
 def _motion(places: np.ndarray, stroke: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> tuple:
-    r"""Return the points at equal times, whether each ends a stroke, and the line of each.
+    r"""Return points at nearly equal times, whether each ends a stroke, and the line of each.
 
     The speed follows the two-thirds power law (Lacquaniti, Terzuolo & Viviani 1983), $v \propto
-    \kappa^{-1/3}$ for the curvature $\kappa$, bounded where the path is straight; a stroke begins and ends
-    slowly, as movements of least jerk do (Flash & Hogan 1985).
+    \kappa^{-1/3}$ for the curvature $\kappa$, bounded where the path is straight. Movements begin and end
+    slowly, as those of least jerk do (Flash & Hogan 1985): strokes, and parts of strokes between cusps. Both
+    ends of a movement are points, so that no letter loses its tip.
     """
     within = np.diff(stroke) == 0
     moves = np.diff(places, axis=0)
     lengths = np.where(within, np.hypot(*moves.T), 0.0)
-    angle = np.arctan2(moves[:, 1], moves[:, 0])
-    turn = np.abs((np.diff(angle) + np.pi) % (2 * np.pi) - np.pi)
-    curvature = np.zeros(len(places))
-    curvature[1:-1] = np.where(within[1:] & within[:-1], 2 * turn / (lengths[1:] + lengths[:-1] + 1e-9), 0.0)
-    curvature = np.minimum(curvature, 1 / _GRID)
-    slow = np.cbrt(np.hypot(curvature, _STEADY))
+    turn = np.zeros(len(places))
+    turn[1:-1] = np.where(within[1:] & within[:-1], _angle(moves[:-1], moves[1:]), 0.0)
+    curvature = 2 * turn / (np.append(lengths, 0) + np.append(0, lengths) + 1e-9)
+    slow = np.cbrt(np.hypot(np.minimum(curvature, 1 / _GRID), _STEADY))
     for _ in range(2):
         slow[1:-1] = (slow[:-2] + 2 * slow[1:-1] + slow[2:]) / 4
-    first = np.flatnonzero(np.append(True, ~within))
-    last = np.append(first[1:], len(places)) - 1
-    along = np.append(0.0, np.cumsum(lengths))
-    to_end = np.minimum(along - along[first][stroke], along[last][stroke] - along)
-    slow = slow * (1 + _ENDS * np.exp(-to_end / _REACH)) * _tempo(along, line, rng)
-    time = np.append(0.0, np.cumsum(np.where(within, lengths * (slow[1:] + slow[:-1]) / 2, 1.0)))
 
+    starts, stops = np.append(True, ~within), np.append(~within, True)
+    ends = np.flatnonzero(starts | stops | _cusps(places, stroke))
+    along = np.append(0.0, np.cumsum(lengths))
+    since = np.searchsorted(ends, np.arange(len(places)), side="right") - 1
+    following = ends[np.minimum(since + 1, len(ends) - 1)]
+    near = np.minimum(along - along[ends[since]], along[following] - along)
+    slow = slow * (1 + _ENDS * np.exp(-near / _REACH)) * _tempo(along, line, rng)
+    time = np.append(0.0, np.cumsum(lengths * (slow[1:] + slow[:-1]) / 2) + np.cumsum(~within))
+
+    # Every movement is cut into equal times; its last point, and a stroke's first, belong to it.
+    first, last = ends[:-1], ends[1:]
+    real = ~starts[last]
+    first, last = first[real], last[real]
     interval = _INTERVAL * np.exp(_HASTE * rng.normal(size=line.max() + 1))[line[first]]
     lasting = time[last] - time[first]
     parts = np.maximum(np.round(lasting / interval).astype(int), 1)
-    of_stroke = np.repeat(np.arange(len(first)), parts + 1)
-    step = np.arange(len(of_stroke)) - np.repeat(np.cumsum(parts + 1) - parts - 1, parts + 1)
-    at = time[first][of_stroke] + lasting[of_stroke] * step / parts[of_stroke]
+    points = parts + starts[first]
+    movement = np.repeat(np.arange(len(first)), points)
+    step = np.arange(len(movement)) - (np.cumsum(points) - parts)[movement] + 1
+    at = time[first][movement] + (lasting / parts)[movement] * step
     places = np.column_stack([np.interp(at, time, column) for column in places.T])
-    return places, step == parts[of_stroke], line[first][of_stroke]
+    return places, (step == parts[movement]) & stops[last][movement], line[first][movement]
+
+
+def _cusps(places: np.ndarray, stroke: np.ndarray) -> np.ndarray:
+    """Return the points at which the pen turns back, `(n,)`."""
+    reach = _CORNER
+    turn = np.zeros(len(places))
+    turn[reach:-reach] = _angle(
+        places[reach:-reach] - places[: -2 * reach], places[2 * reach :] - places[reach:-reach]
+    )
+    turn[reach:-reach] *= stroke[: -2 * reach] == stroke[2 * reach :]
+    sharpest = np.lib.stride_tricks.sliding_window_view(np.pad(turn, reach), 2 * reach + 1).max(axis=1)
+    return (turn > _SHARP) & (turn == sharpest)
+
+
+def _angle(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Return the angles between moves `(n, 2)`, from 0 to pi."""
+    across = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
+    return np.abs(np.arctan2(across, (before * after).sum(axis=1)))
 
 
 def _tempo(along: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -245,12 +281,17 @@ def _unsteady(count: int, line: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write a corpus to a file; see the module."""
-    parser = argparse.ArgumentParser(prog="python -m mixtura.systems.handwriting.fonts", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m mixtura.systems.handwriting.fonts", description="Make a corpus of handwriting."
+    )
     parser.add_argument("out", type=Path, help="the file to write, .npz")
     parser.add_argument("--count", type=int, default=12000, help="how many lines (12000)")
     parser.add_argument("--seed", type=int, default=0, help="the same lines for the same seed (0)")
     given = parser.parse_args(arguments)
-    write_sequences(given.out, corpus(given.count, given.seed))
+    try:
+        write_sequences(given.out, corpus(given.count, given.seed))
+    except (InputError, ValueError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

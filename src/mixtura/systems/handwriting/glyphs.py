@@ -36,6 +36,7 @@ class Style:
         capital: the height of capitals, in x-heights.
         joined: the share of joins that are made where letters allow one.
         small_capitals: whether capitals of a smaller size stand for the other letters.
+        among: the style of capitals beside others, if these are made to begin words.
     """
 
     letters: str
@@ -46,10 +47,11 @@ class Style:
     capital: float = 1.5
     joined: float = 0.0
     small_capitals: bool = False
+    among: str | None = None
 
 
 STYLES = {
-    "cursive": Style("cursive", "cursive", 0.36, 0.95, ascent=0.75, capital=1.9, joined=1.0),
+    "cursive": Style("cursive", "cursive", 0.36, 0.95, ascent=0.75, capital=1.9, joined=1.0, among="round"),
     "round": Style("cursive", "futural", 0.0, 1.1, ascent=0.65, capital=1.7, joined=1.0),
     "print": Style("futural", "futural", 0.02, 0.95, capital=1.55),
     "italic": Style("futural", "futural", 0.32, 0.8, ascent=1.4, capital=1.65),

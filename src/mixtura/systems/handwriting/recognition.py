@@ -41,21 +41,30 @@ Progress = Callable[[int, dict[str, float]], None]
 
 
 def size(drawing: np.ndarray) -> float:
-    """Return the size of a line of handwriting: how far points are from a straight line through all (RMS).
+    """Return the size of a line of handwriting: how far its ink is from a straight line through all (RMS).
 
-    About half the height of its small letters, or more where there are many tall ones. A word shorter than
-    it is high has the spread of its heights.
+    About half the height of its small letters, or more where there are many tall ones. The straight line is
+    the horizontal one where the ink is no wider than it is high. Dots have no ink.
     """
-    x, y = np.cumsum(drawing[:, :2], axis=0, dtype=np.float64).T
-    x, y = x - x.mean(), y - y.mean()
-    slope = (x @ y) / (x @ x) if np.ptp(x) > np.ptp(y) else 0.0
-    return float(np.std(y - slope * x))
+    begins = np.append(True, drawing[:-1, 2] > 0)
+    moves = drawing[:, :2].astype(np.float64)
+    middles, moves = (np.cumsum(moves, axis=0) - moves / 2)[~begins], moves[~begins]
+    weight = np.hypot(*moves.T)
+    if not weight.any():
+        return 0.0
+    weight = weight / weight.sum()
+    middles = middles - weight @ middles
+    # An integral along the ink, so that it does not matter where points lie on it.
+    spread = (weight * middles.T) @ middles + (weight * moves.T) @ moves / 12
+    if spread[0, 0] > spread[1, 1]:
+        return float(np.sqrt(max(0.0, spread[1, 1] - spread[0, 1] ** 2 / spread[0, 0])))
+    return float(np.sqrt(spread[1, 1]))
 
 
 def evened(drawing: np.ndarray, usual: float) -> np.ndarray:
     """Return a drawing in units of its size with a point every half unit along the ink, `(n, 3)`.
 
-    So neither the number of points nor how they lie on a stroke says anything. The size is taken to be no
+    So it does not matter how many points there are and where on a stroke they lie. The size is taken to be no
     more than 3 times the usual one or less than a third of it: a dash alone has none.
 
     Args:

@@ -113,7 +113,7 @@ class Writing(System):
         """Return lines split as IAM-OnDB's lists say, or by their texts."""
         return self._corpus(data, preset, seed, preset.network)
 
-    def continued(
+    def start_from(
         self, model: SequenceModel, facts: Mapping[str, Any], data: Path | None, preset: Preset, seed: int
     ) -> tuple[SequenceModel, Corpus]:
         """Return the network with an alphabet that has all characters of the data, and a style for them."""
@@ -146,7 +146,7 @@ class Writing(System):
         noted = {"recording_step": np.array(step), "longest_text": np.array(facts["longest_text"])}
         parts = [corpora.as_events(part, size) for part in (training, held_out)]
         parts = [replace(part, facts={**part.facts, **noted}) for part in parts]
-        return Corpus(*parts, step=step, facts=facts)
+        return Corpus(parts[0], parts[1], step=step, facts=facts)
 
     def endings(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
         """Return those of pictures and of handwriting; none for a folder of pictures."""

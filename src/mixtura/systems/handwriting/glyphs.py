@@ -20,7 +20,7 @@ _DESCENT = {
     "cursive": 0.85,
 }  # of what reaches below the base line, as multiples of the fonts'
 _JOIN = {"futural": 0.15, "cursive": 0.0}  # x-heights that a join adds
-_SPACE = 0.8  # x-heights between words
+_SPACE = 0.9  # x-heights between words
 _FINEST = 0.3  # x-heights: longer lines get points in between, so that they can bend
 
 
@@ -77,7 +77,7 @@ _CURSIVE = {
 _OWN: dict[str, tuple[float, float, list]] = {
     ",": (-4, 4, [[(1, 7), (0.5, 10), (-2, 13)]]),
     ";": (-4, 4, [[(0, -1), (0.5, 0)], [(1, 7), (0.5, 10), (-2, 13)]]),
-    "'": (-4, 4, [[(0.5, -13), (-0.5, -8)]]),
+    "'": (-5, 7, [[(0.5, -13), (-0.5, -8)]]),
     '"': (-6, 6, [[(-2, -13), (-2.5, -8)], [(2.5, -13), (2, -8)]]),
     "-": (-8, 8, [[(-5, 2), (5, 2)]]),
     "I": (-7, 7, [[(0, -12), (0, 9)], [(-4, -12), (4, -12)], [(-4, 9), (4, 9)]]),  # else the same as l

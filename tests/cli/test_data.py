@@ -147,6 +147,48 @@ def test_show_prints_a_table_and_draws_a_sheet(main, doodles):
     assert main("data", "show", "doodles.ndjson", "--overwrite")[0] == 0
 
 
+def test_show_says_what_cleaning_changes_in_handwriting(main, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    stroke = [[x, 3 * (x % 2)] for x in range(20)]
+    lines = [{"text": "[zig] zag", "strokes": [stroke, [[30, 0]]]}, {"text": "", "strokes": [stroke]}]
+    (tmp_path / "ink.json").write_text(json.dumps(lines))
+    code, out, err = main("data", "convert", "ink.json", "ink.npz", "--thin", 4, "--count", 1)
+    assert (code, out, err) == (0, "Wrote 1 line, 7 points, to ink.npz.\n", "")
+    code, out, err = main("data", "show", "ink.npz", "--limit", 5, "--thin", 3, "--outliers", 4)
+    assert (code, err) == (0, "")
+    for row in (
+        "ink.npz: 1 line +$",
+        "points of a line +│ +7 +│",
+        "letters +│ +9 +│",
+        "points per letter +│ +0.777778 +│",
+        "different characters +│ +6 +│",
+        "points of a line, cleaned +│ +4 +│",
+        "degrees that it rises to the right, cleaned +│ +0 +│",
+        "degrees that it leans to the right +│",
+        "steps longer than 4 medians, cleaned +│ +0 +│",
+    ):
+        assert re.search(row, out, re.MULTILINE), row
+    assert "The characters are ' []agiz'." in out
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        (("--smooth", 4), "mixtura: smooth must be an odd number of points, or 0; received 4\n"),
+        (("--smooth", 5, "--savgol"), "smooth and savgol are both filters; expected one of them"),
+        (("--limit", -1), "Must be >= 0"),
+        (("--thin", 0), "Must be > 0"),
+        (("--outliers", "inf"), "Must be <= "),
+    ],
+)
+def test_steps_of_cleaning_are_checked(main, doodles, option, sentence):
+    code, _, err = main("data", "show", "doodles.ndjson", *option)
+    assert code == 2
+    assert sentence in err
+    assert not (doodles / "doodles.svg").exists()
+
+
 def test_data_commands_import_no_keras(doodles):
     code = (
         "import sys; sys.argv = ['mixtura', 'data', 'show', 'doodles.ndjson']\n"

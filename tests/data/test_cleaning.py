@@ -104,10 +104,17 @@ def test_moves_in_the_air_and_drawings_of_dots_have_no_long_steps():
 
 @pytest.mark.parametrize("degrees", [-12.0, -3.0, 0.0, 5.0, 15.0])
 def test_a_line_is_turned_to_run_horizontally_whatever_hangs_below(degrees):
-    line = turned(letters(), degrees)
-    assert slopes(of(line))[0] == pytest.approx(degrees, abs=0.5)
-    np.testing.assert_allclose(clean(line, Cleaning(baseline=True)), letters(), atol=0.6)
-    assert slopes(of(clean(line, Cleaning(baseline=True))))[0] == pytest.approx(0, abs=0.5)
+    line = turned(letters(40), degrees)
+    assert slopes(of(line))[0] == pytest.approx(degrees, abs=0.3)
+    np.testing.assert_allclose(clean(line, Cleaning(baseline=True)), letters(40), atol=0.6)
+    assert slopes(of(clean(line, Cleaning(baseline=True))))[0] == pytest.approx(0, abs=0.3)
+
+
+def test_a_word_tells_less_of_its_slope_than_a_line():
+    found = slopes(Sequences.of([turned(letters(count), 8) for count in (4, 5, 8, 12, 40)]))
+    assert found[0] == 0
+    assert (np.diff(found) > 0).all()
+    assert found[-1] == pytest.approx(8, abs=0.2)
 
 
 @pytest.mark.parametrize("degrees", [-20.0, 0.0, 10.0, 35.0])

@@ -5,9 +5,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from mixtura.data.cleaning import Cleaning
 from mixtura.data.sequences import Sequences
 from mixtura.data.sketches import read_sketches, write_sketches
 from mixtura.data.strokes import from_polylines, polylines
+from mixtura.drawing import COLOURS
 from mixtura.errors import InputError
 from mixtura.systems.datasets import LARGEST_SHEET, convert, show, statistics
 
@@ -139,3 +141,72 @@ def test_show_puts_some_on_a_sheet(doodles, tmp_path):
         sheets.append((tmp_path / "b.svg").read_text())
     assert sheets[0] == (tmp_path / "a.svg").read_text()
     assert len(set(sheets)) > 1
+
+
+# Handwriting
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Two lines of handwriting that rise, with a step that is too long in the second."""
+    hooks = [np.array([[x, 0], [x, 9], [x + 3, 10], [x + 6, 8]]) - [0, x / 20] for x in range(0, 200, 10)]
+    jump = np.array([[0, 0], [1, 1], [2, 2], [90, 90], [91, 91]])
+    drawings = [from_polylines(hooks), from_polylines([*hooks[:9], jump])]
+    path = tmp_path / "lines.npz"
+    write_sketches(path, Sequences.of(drawings, text=["ivy & oak", "no"], iam_set=[1, 0]))
+    return path
+
+
+def test_handwriting_has_texts_and_cleaning_is_seen(lines, tmp_path):
+    found, left_out = show(lines, tmp_path / "a.svg")
+    assert left_out == []
+    assert found.change is None
+    assert found.texts.letters == (2, 5.5, 9)
+    assert found.texts.points_per_letter == pytest.approx((80 / 9, (80 / 9 + 41 / 2) / 2, 41 / 2))
+    assert found.texts.characters == " &aiknovy"
+    assert found.texts.sets == {"trainset": 1, "testset_v": 1}
+    groups, texts = cells(tmp_path / "a.svg")
+    assert len(groups) == 2
+    assert texts == ["ivy & oak", "no"]
+
+    cleaning = Cleaning(outliers=6, baseline=True, slant=True, thin=3, height=1.0)
+    found, _ = show(lines, tmp_path / "b.svg", cleaning=cleaning)
+    groups, texts = cells(tmp_path / "b.svg")
+    orange, ink = (COLOURS[name].lower() for name in ("orange", "ink"))
+    assert [group.get("stroke").lower() for group in groups] == [orange, ink] * 2
+    assert texts == ["ivy & oak", "no"]
+    change = found.change
+    assert change.limit == 6
+    assert change.long == (1, 0)
+    assert change.points[0] == found.points == (41, 60.5, 80)
+    assert change.points[1][0] < 41
+    assert change.slope[0][2] == pytest.approx(np.degrees(np.arctan(1 / 20)), abs=0.3)
+    assert abs(change.slope[1][2]) < 0.3
+    assert change.spread[0] == found.spread
+
+
+def test_both_versions_of_a_line_have_one_size(lines, tmp_path):
+    show(lines, tmp_path / "a.svg", count=1, cleaning=Cleaning(height=40.0))
+    groups, _ = cells(tmp_path / "a.svg")
+    assert len({group[0].get("d") for group in groups}) == 1
+    assert len(groups) == 2
+
+
+def test_texts_go_from_format_to_format_cleaned_or_not(lines, tmp_path):
+    convert(lines, tmp_path / "a.json")
+    convert(tmp_path / "a.json", tmp_path / "folder")
+    drawings, _ = convert(tmp_path / "folder", tmp_path / "b.npz", cleaning=Cleaning(thin=2))
+    assert drawings.fields["text"].tolist() == ["ivy & oak", "no"]
+    assert drawings.lengths.tolist() == [60, 30]
+    assert read_sketches(tmp_path / "b.npz").fields["text"].tolist() == ["ivy & oak", "no"]
+    convert(lines, tmp_path / "c.svg")
+    assert cells(tmp_path / "c.svg")[1] == ["ivy & oak", "no"]
+
+
+def test_drawings_without_texts_are_cleaned_too(doodles, tmp_path):
+    found, _ = show(doodles, tmp_path / "a.svg", cleaning=Cleaning(limit=50))
+    assert found.texts is None
+    groups, texts = cells(tmp_path / "a.svg")
+    assert len(groups) == 8
+    assert texts == ["square", "cross", "square", "square"]
+    assert convert(doodles, tmp_path / "a.npz", cleaning=Cleaning(limit=50))[0].data.max() == 50

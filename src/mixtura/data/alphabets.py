@@ -86,9 +86,9 @@ class Alphabet:
             raise InputError(f"the alphabet has no {', '.join(offers)}; it has {self.symbols!r}")
 
     def substituted(self, text: str) -> str:
-        """Return a text with every character that is no symbol replaced by its substitute."""
+        """Return a text with characters that are no symbols replaced by their substitutes, if they have some."""
         near = self.unknown(text)
-        return "".join(near.get(one, one) for one in text)
+        return "".join(near.get(one) or one for one in text)
 
     def encode(self, text: str) -> np.ndarray:
         """Return the codes of a text, `(len(text),)` int32.

@@ -111,9 +111,9 @@ def slopes(sequences: Sequences) -> np.ndarray:
 
     The slope is that of a line through the lowest points of strokes: the median of those of all pairs (Theil
     1950, Sen 1968) of some distance, and then least squares in which points count the less the farther they
-    are (Tukey's biweight), so that descenders do not. As far as the points do not tell, it is drawn to 0: as if
-    slopes of lines had a standard deviation of 2.5 degrees, which is about IAM-OnDB's, and so the slope of a
-    word is hardly more than that. It is 0 where there are fewer than five low points.
+    are (Tukey's biweight), so that descenders do not. The less the points tell, as those of a word, the
+    nearer it is to 0: as if slopes had a standard deviation of 2.5 degrees, which is about IAM-OnDB's. It is
+    0 where there are fewer than five low points.
     """
     places, (first, last) = _places(sequences), _strokes(sequences)
     y, point = places[:, 1], np.arange(len(places))
@@ -301,5 +301,6 @@ def _slope(points: np.ndarray) -> float:
     degrees = -math.degrees(math.atan(slope))
     if abs(degrees) > _STEEPEST:
         return 0.0
-    variance = np.mean(away**2) / (len(x) * np.var(x))  # of the slope, by least squares
+    # Of the slope by least squares, if the points were normal about the line.
+    variance = math.pi / 2 * np.mean(np.abs(away)) ** 2 / (len(x) * np.var(x))
     return degrees * _USUAL**2 / (_USUAL**2 + variance)

@@ -20,7 +20,7 @@ _AT_ONCE = 500  # lines
 
 # Standard deviations of what differs between lines, then of what differs between the letters of one; lengths
 # in x-heights, angles in radians, the rest as shares.
-_SIZE, _WIDTH, _SLANT, _GAP, _SPACE, _CLIMB, _WAVE = 0.06, 0.07, 0.06, 0.06, 0.15, 0.008, 0.04
+_SIZE, _WIDTH, _SLANT, _GAP, _SPACE, _CLIMB, _WAVE = 0.06, 0.07, 0.06, 0.06, 0.12, 0.008, 0.04
 _TURN, _STRETCH, _LIFT, _WRITERS_SHAPE, _SHAPE = 0.03, 0.05, 0.03, 0.03, 0.022
 
 _GRID = 0.07  # x-heights between the points of a path before they have a time
@@ -28,10 +28,8 @@ _ROUNDING = 6  # times that neighbouring points are averaged
 _STEADY = 0.2  # the curvature, per x-height, below which the speed grows no more
 _ENDS, _REACH = 0.9, 0.2  # how much slower a movement ends than it goes, and from how far before
 _SHARP, _CORNER = 2.0, 3  # radians that make a cusp, and the points of the path on each side that tell
-_INTERVAL, _HASTE = (
-    0.37,
-    0.06,
-)  # x-heights between points where the curvature is 1, and how lines differ in it
+_INTERVAL = 0.45  # between points, as long as an x-height of path with curvature 1 takes
+_HASTE = 0.06  # how lines differ in that
 _TEMPO = 0.15  # how the hand differs from its own speed
 _TREMOR, _JITTER = 0.012, 0.006  # x-heights: of the hand, and of the pen's position
 
@@ -88,8 +86,8 @@ def _written(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the points of lines one after the other, and how many each line has."""
     places, starts, line = _laid_out(text, style, rng)
-    places, stroke, line = _path(places, starts, line, rng)
-    places, stroke_ends, line = _motion(places, stroke, line, rng)
+    places, stroke, line, cusps = _path(places, starts, line, rng)
+    places, stroke_ends, line = _motion(places, stroke, line, cusps, rng)
     places = places + _drift(places, line, rng) + _unsteady(len(places), line, rng)
     lengths = np.bincount(line, minlength=len(text))
     moves = np.diff(places, axis=0, prepend=0)
@@ -168,7 +166,10 @@ def _beginnings(
 
 
 def _path(places: np.ndarray, starts: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> tuple:
-    """Return closely spaced points with rounded corners, the stroke and the line of each."""
+    """Return closely spaced points, the stroke and line of each, and which are cusps.
+
+    All other corners are rounded, in some lines more than in others.
+    """
     lengths = np.hypot(*np.diff(places, axis=0, prepend=places[:1]).T)
     lengths[starts] = 1.0  # strokes lie apart on the way that runs through all of them
     along = np.cumsum(lengths)
@@ -182,13 +183,34 @@ def _path(places: np.ndarray, starts: np.ndarray, line: np.ndarray, rng: np.rand
     places = np.column_stack([np.interp(at, along, column) for column in places.T])
     line = line[first][stroke]
     inner = (np.diff(stroke, prepend=-1) == 0) & (np.diff(stroke, append=len(first)) == 0)
-    weight = (inner * rng.uniform(0.4, 1.0, line.max() + 1)[line])[1:-1, None]
+    cusps = _cusps(places, stroke)
+    weight = (inner * ~cusps * rng.uniform(0.4, 1.0, line.max() + 1)[line])[1:-1, None]
     for _ in range(_ROUNDING):
         places[1:-1] += weight * ((places[:-2] + places[2:]) / 2 - places[1:-1])
-    return places, stroke, line
+    return places, stroke, line, cusps
 
 
-def _motion(places: np.ndarray, stroke: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> tuple:
+def _cusps(places: np.ndarray, stroke: np.ndarray) -> np.ndarray:
+    """Return the points at which the pen turns back, `(n,)`."""
+    reach = _CORNER
+    turn = np.zeros(len(places))
+    turn[reach:-reach] = _angle(
+        places[reach:-reach] - places[: -2 * reach], places[2 * reach :] - places[reach:-reach]
+    )
+    turn[reach:-reach] *= stroke[: -2 * reach] == stroke[2 * reach :]
+    sharpest = np.lib.stride_tricks.sliding_window_view(np.pad(turn, reach), 2 * reach + 1).max(axis=1)
+    return (turn > _SHARP) & (turn == sharpest)
+
+
+def _angle(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Return the angles between moves `(n, 2)`, from 0 to pi."""
+    across = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
+    return np.abs(np.arctan2(across, (before * after).sum(axis=1)))
+
+
+def _motion(
+    places: np.ndarray, stroke: np.ndarray, line: np.ndarray, cusps: np.ndarray, rng: np.random.Generator
+) -> tuple:
     r"""Return points at nearly equal times, whether each ends a stroke, and the line of each.
 
     The speed follows the two-thirds power law (Lacquaniti, Terzuolo & Viviani 1983), $v \propto
@@ -207,7 +229,7 @@ def _motion(places: np.ndarray, stroke: np.ndarray, line: np.ndarray, rng: np.ra
         slow[1:-1] = (slow[:-2] + 2 * slow[1:-1] + slow[2:]) / 4
 
     starts, stops = np.append(True, ~within), np.append(~within, True)
-    ends = np.flatnonzero(starts | stops | _cusps(places, stroke))
+    ends = np.flatnonzero(starts | stops | cusps)
     along = np.append(0.0, np.cumsum(lengths))
     since = np.searchsorted(ends, np.arange(len(places)), side="right") - 1
     following = ends[np.minimum(since + 1, len(ends) - 1)]
@@ -228,24 +250,6 @@ def _motion(places: np.ndarray, stroke: np.ndarray, line: np.ndarray, rng: np.ra
     at = time[first][movement] + (lasting / parts)[movement] * step
     places = np.column_stack([np.interp(at, time, column) for column in places.T])
     return places, (step == parts[movement]) & stops[last][movement], line[first][movement]
-
-
-def _cusps(places: np.ndarray, stroke: np.ndarray) -> np.ndarray:
-    """Return the points at which the pen turns back, `(n,)`."""
-    reach = _CORNER
-    turn = np.zeros(len(places))
-    turn[reach:-reach] = _angle(
-        places[reach:-reach] - places[: -2 * reach], places[2 * reach :] - places[reach:-reach]
-    )
-    turn[reach:-reach] *= stroke[: -2 * reach] == stroke[2 * reach :]
-    sharpest = np.lib.stride_tricks.sliding_window_view(np.pad(turn, reach), 2 * reach + 1).max(axis=1)
-    return (turn > _SHARP) & (turn == sharpest)
-
-
-def _angle(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Return the angles between moves `(n, 2)`, from 0 to pi."""
-    across = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    return np.abs(np.arctan2(across, (before * after).sum(axis=1)))
 
 
 def _tempo(along: np.ndarray, line: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -53,7 +53,7 @@ class Style:
 STYLES = {
     "cursive": Style("cursive", "cursive", 0.36, 0.95, ascent=0.75, capital=1.9, joined=1.0, among="round"),
     "round": Style("cursive", "futural", 0.0, 1.1, ascent=0.65, capital=1.7, joined=1.0),
-    "print": Style("futural", "futural", 0.02, 0.95, capital=1.55),
+    "print": Style("futural", "futural", 0.02, 0.95, ascent=1.25, capital=1.6),
     "italic": Style("futural", "futural", 0.32, 0.8, ascent=1.4, capital=1.65),
     "joined": Style("futural", "futural", 0.15, 0.9, ascent=1.3, capital=1.65, joined=0.8),
     "capitals": Style("futural", "futural", 0.05, 0.95, capital=1.4, small_capitals=True),

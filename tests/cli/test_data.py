@@ -162,7 +162,7 @@ def test_show_says_what_cleaning_changes_in_handwriting(main, tmp_path, monkeypa
         "points of a line +│ +7 +│",
         "letters +│ +9 +│",
         "points per letter +│ +0.777778 +│",
-        "different characters +│ +6 +│",
+        "different characters +│ +7 +│",
         "points of a line, cleaned +│ +4 +│",
         "degrees that it rises to the right, cleaned +│ +0 +│",
         "degrees that it leans to the right +│",

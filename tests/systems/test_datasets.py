@@ -210,3 +210,11 @@ def test_drawings_without_texts_are_cleaned_too(doodles, tmp_path):
     assert len(groups) == 8
     assert texts == ["square", "cross", "square", "square"]
     assert convert(doodles, tmp_path / "a.npz", cleaning=Cleaning(limit=50))[0].data.max() == 50
+
+
+def test_a_dash_is_no_broader_than_a_line(tmp_path):
+    write_sketches(
+        tmp_path / "a.npz", Sequences.of([[[0, 0, 0], [90, 1e-3, 1]], [[5, 5, 1]]], text=["-", "."])
+    )
+    show(tmp_path / "a.npz", tmp_path / "a.svg", cleaning=Cleaning(baseline=True))
+    assert float(ElementTree.parse(tmp_path / "a.svg").getroot().get("viewBox").split()[2]) < 350

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mixtura
-from mixtura.cli import data, sequences, sketch, tables, touches
+from mixtura.cli import data, handwriting, sequences, sketch, tables, touches
 from mixtura.cli.shared import cache_folder
 from mixtura.errors import InputError, TrainingError
 
@@ -46,6 +46,7 @@ for _command in (
     sequences.export,
     touches.respond,
     touches.serve,
+    handwriting.write,
     sketch.app,
     data.app,
     doctor,

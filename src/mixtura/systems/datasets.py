@@ -38,6 +38,7 @@ T = TypeVar("T")
 LARGEST_SHEET = 1000  # drawings: a browser still opens it
 NO_CLEANING = Cleaning()
 LONG = 10.0  # medians: steps that are counted as long where no cleaning says how long is too long
+_LONGEST = 100  # heights of an x: the width of a line
 _LETTER, _LABEL, _GAP = 3.0, 2.6, 2.0  # millimetres on a sheet of lines: of an x, of a text, between lines
 
 
@@ -208,7 +209,8 @@ def show(
         _write_sheet(out, drawings[shown])
         return statistics(drawings), left_out
     after = cleaned(drawings, cleaning)
-    _write_lines(out, drawings[shown], after[shown])
+    # Of one size, whatever the cleaned lines' is.
+    _write_lines(out, drawings[shown], cleaned(drawings[shown], replace(cleaning, height=0.0)))
     return replace(statistics(drawings), change=_change(drawings, after, cleaning)), left_out
 
 
@@ -289,13 +291,13 @@ def _write_lines(path: Path, *versions: Sequences) -> None:
                 f"{escaped(label)}</text>"
             )
             y += _LABEL + _GAP / 2
-        lengths = [_length(drawing) for drawing in drawings]
-        for number, (drawing, length) in enumerate(zip(drawings, lengths, strict=True), start=1):
+        # Small letters of all lines have one height, but what is a dash gets no broader than a line.
+        extent = np.ptp(np.concatenate(polylines(drawings[-1])), axis=0).max()
+        unit = _LETTER / (max(body(drawings[-1])[1], extent / _LONGEST) or 1.0)
+        for number, drawing in enumerate(drawings, start=1):
             strokes = polylines(drawing)
             places = np.concatenate(strokes)
             low, sides = places.min(axis=0), np.ptp(places, axis=0)
-            # Letters of all lines are of one height after cleaning; what is without any is as large as one.
-            unit = _LETTER / (body(drawings[-1])[1] or sides.max() or 1.0) * (lengths[-1] / length)
             pieces = [Piece(smooth(unit * (line - low)), paper.pen) for line in strokes]
             colour = COLOURS["ink" if number == len(drawings) else "orange"]
             line = Line(paper.margin, y, colour, pieces)
@@ -304,11 +306,6 @@ def _write_lines(path: Path, *versions: Sequences) -> None:
             widest = max(widest, unit * float(sides[0]))
         y += _GAP
     write_pages(path, [document(widest + 2 * paper.margin, y + paper.margin, paper, written)])
-
-
-def _length(drawing: np.ndarray) -> float:
-    """Return how long the strokes of a drawing are, or 1 if it is all dots."""
-    return sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in polylines(drawing)) or 1.0
 
 
 def _read(source: Path) -> tuple[Sequences, list[str]]:

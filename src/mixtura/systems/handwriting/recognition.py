@@ -29,9 +29,11 @@ from mixtura.training.ragged import bucket_lengths
 
 SPACING = 0.5  # of points along the ink, in sizes of a line
 STRIDE, WIDTH = 4, 8  # points from one frame to the next, and in a frame
+FEATURES = 9 * WIDTH
 NEIGHBOURS = 64  # points to both sides whose mean height a point's is compared with
 FAR, BEHIND, LIMIT = 4.0, 6.0, 3.0  # in sizes; of a line's size to the usual one
 BATCH, BUCKETS, RATE, WARM_UP = 32, 4, 3e-3, 100
+TOGETHER = 64  # lines that are read at once
 
 Drawings = Sequence[np.ndarray]
 Progress = Callable[[int, dict[str, float]], None]
@@ -64,15 +66,17 @@ def size(drawing: np.ndarray) -> float:
 def evened(drawing: np.ndarray, usual: float) -> np.ndarray:
     """Return a drawing in units of its size with a point every half unit along the ink, `(n, 3)`.
 
-    So it does not matter how many points there are and where on a stroke they lie. The size is taken to be no
-    more than 3 times the usual one or less than a third of it: a dash alone has none.
+    It begins at the origin. So it does not matter where it lies, nor how many points it has and where on a
+    stroke these lie. The size is taken to be no more than 3 times the usual one and no less than a third of
+    it: a dash alone has none.
 
     Args:
         drawing: `(dx, dy, end)`.
         usual: the size of the lines that a recogniser was trained on, in the drawing's units.
     """
     own = np.clip(size(drawing), usual / LIMIT, usual * LIMIT)
-    return from_polylines(resampled((line / own for line in polylines(drawing)), SPACING))
+    lines = resampled((line / own for line in polylines(drawing)), SPACING)
+    return from_polylines(lines, origin=lines[0][0])
 
 
 def frames(drawing: np.ndarray) -> np.ndarray:
@@ -93,12 +97,9 @@ def frames(drawing: np.ndarray) -> np.ndarray:
     points = np.column_stack([move, turn, begins, drawing[:, 2], below, behind, np.ones(len(drawing))])
     steps = -(-len(points) // STRIDE)
     before = (WIDTH - STRIDE) // 2
-    padded = np.zeros(((steps - 1) * STRIDE + WIDTH + STRIDE, points.shape[1]), np.float32)
+    padded = np.zeros(((steps - 1) * STRIDE + WIDTH, points.shape[1]), np.float32)
     padded[before : before + len(points)] = points
     return padded[np.arange(steps)[:, None] * STRIDE + np.arange(WIDTH)].reshape(steps, -1)
-
-
-FEATURES = 9 * WIDTH
 
 
 def changed(drawing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -221,21 +222,23 @@ class Recogniser:
     left_out: tuple[str, ...] = ()
 
     def read(self, drawings: Drawings) -> list[str]:
-        """Return what is written in each drawing, `""` where nothing can be read.
+        """Return what is written in each drawing, `""` where nothing can be read: it may have no point.
 
         The likeliest symbol of each step, without repeats, then without blanks.
 
         Raises:
-            InputError: if there is no drawing, or one is none.
+            InputError: if there are no drawings, or one is none.
         """
-        _check(drawings)
-        seen = [frames(evened(line, self.size)) for line in drawings]
+        if not len(drawings):
+            raise InputError("there are no lines to read; expected one at least")
+        require(Sequences.of(drawings), 3, steps=0, what="the lines")
+        nothing = np.zeros((0, FEATURES))
+        seen = [frames(evened(line, self.size)) if len(line) else nothing for line in drawings]
         lengths = np.array([len(one) for one in seen])
-        rounded = 1 << np.ceil(np.log2(np.maximum(lengths, STRIDE))).astype(int)
         texts = [""] * len(seen)
-        for steps in np.unique(rounded):
-            numbers = np.flatnonzero(rounded == steps)
-            likely = predict(self.network, _padded([seen[number] for number in numbers], int(steps)))
+        for numbers in np.array_split(np.argsort(lengths), -(-len(seen) // TOGETHER)):
+            steps = 1 << int(lengths[numbers].max()).bit_length()  # so that few programs are compiled
+            likely = predict(self.network, _padded([seen[number] for number in numbers], steps))
             for number, codes in zip(numbers, likely.argmax(axis=-1), strict=True):
                 texts[number] = decoded(codes[: lengths[number]], self.alphabet)
         return texts
@@ -352,13 +355,6 @@ def _texts(lines: Sequences) -> list[str]:
     if "text" not in lines.fields:
         raise ValueError(f"lines must have the field 'text'; they have {list(lines.fields)}")
     return [str(text) for text in lines.fields["text"]]
-
-
-def _check(drawings: Drawings) -> None:
-    """Raise an InputError if there is no drawing, or one is none."""
-    if not len(drawings):
-        raise InputError("there are no lines to read; expected one at least")
-    require(drawings if isinstance(drawings, Sequences) else Sequences.of(drawings), 3, what="the lines")
 
 
 def _mismatch(text: str, line: np.ndarray, alphabet: Alphabet) -> str:

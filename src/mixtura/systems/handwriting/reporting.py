@@ -9,6 +9,7 @@ import numpy as np
 from mixtura.drawing import sheet
 from mixtura.models.handwriting import Handwriting
 from mixtura.systems.handwriting.data import as_lines
+from mixtura.systems.handwriting.pictures import attention_picture, density_picture
 from mixtura.systems.handwriting.scoring import paper_protocol, text_gain
 from mixtura.systems.system import Outcome
 
@@ -34,9 +35,15 @@ def report(outcome: Outcome) -> dict[str, Any]:
     if facts["left_out"]:
         numbers["left_out"] = "; ".join(facts["left_out"])
     outcome.figures.mkdir(parents=True, exist_ok=True)
+    folder, number = outcome.figures, int(np.argsort(held_out.lengths)[len(held_out) // 2])
+    line, text, style = as_lines(held_out)[number], None, None
     if model.alphabet is not None:
         numbers["text_gain"] = text_gain(model, held_out, scores, corpus.step)
+        text = str(held_out.fields["text"][number])
+        style = int(held_out.fields["style"][number]) if model.num_styles else None
+        attention_picture(model, line, text, folder / "attention.png", style)
         _written(model, outcome)
+    density_picture(model, line, folder / "density.png", text, style)
     return numbers
 
 

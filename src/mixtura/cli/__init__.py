@@ -47,6 +47,7 @@ for _command in (
     touches.respond,
     touches.serve,
     handwriting.write,
+    handwriting.capture,
     sketch.app,
     data.app,
     doctor,

@@ -12,6 +12,7 @@ from cyclopts.types import NonNegativeInt, PositiveInt
 
 from mixtura.cli.shared import cache_compiled_programs
 from mixtura.errors import InputError
+from mixtura.files import check_output
 
 Bias = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=20))]
 
@@ -117,3 +118,18 @@ def _content(words: str | None, text: Path | None) -> str:
         return sys.stdin.read() if text is None else text.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{text or 'the input'} is no text in UTF-8.") from None
+
+
+def capture(out: Path, /, *, texts: Path | None = None, overwrite: bool = False) -> None:
+    """Write a web page that takes down your own hand: open it, write, and save the ink.
+
+    Args:
+        out: the .html file to write.
+        texts: a file with a sentence to ask for on each line; by default ten that have all letters.
+        overwrite: replace the page if it exists.
+    """
+    check_output(out, overwrite, texts)
+    from mixtura.data.capture import SENTENCES, write_capture
+
+    write_capture(out, SENTENCES if texts is None else _content(None, texts).splitlines())
+    print(f"Open {out} in a browser. Then: mixtura write TEXT --style my-hand.json")

@@ -5,13 +5,23 @@ import pytest
 from keras import ops
 
 from mixtura.data.cleaning import body
+from mixtura.data.strokes import from_polylines
 from mixtura.errors import InputError
 from mixtura.sampling import Sampler
 from mixtura.systems.handwriting import writing
-from mixtura.systems.handwriting.writing import Attended, Pen, gone_on, straight, write_lines
+from mixtura.systems.handwriting.writing import (
+    Followed,
+    Long,
+    gone_on,
+    straight,
+    words_of,
+    write_lines,
+    write_long,
+)
 
 POINTS, ADVANCE = 8, 0.1  # of the clockwork: points of a letter, and how far it is from one to the next
 LETTER = POINTS * ADVANCE
+TEXT = "abcd abc bcdefg ab ab abc defgh ab. cab dab. abc bcdefg ab ab abc defgh ab"
 
 
 def test_lines_keep_the_texts_breaks_and_its_words(model, facts):
@@ -22,35 +32,27 @@ def test_lines_keep_the_texts_breaks_and_its_words(model, facts):
 
 
 def test_a_letter_takes_as_many_points_as_the_window_says(model, facts):
-    """The first line has the window's way from 0 to U + 1/2, the next that from there, a space included."""
-    found = write_lines(model, facts, "abc def\nabcd abc\nh", seed=0)
-    assert [len(line) for line in found.lines] == [
-        7 * POINTS + POINTS // 2 + 2,
-        9 * POINTS,
-        2 * POINTS,
-    ]
+    """The window is nearest to letter u from u - 1/2 to u + 1/2, in whatever parts the text is written."""
+    found = write_long(model, facts, TEXT, seed=0)
+    assert len(TEXT) > writing.PART
+    assert len(found.drawing) == len(found.letters) == len(TEXT) * POINTS + POINTS // 2 + 2
+    expected = (np.arange(len(found.letters)) - POINTS / 2) / POINTS
+    assert np.abs(found.letters - expected)[POINTS:].max() <= 1
+    assert found.troubles == []
 
 
 def test_words_go_on_the_next_line_where_the_page_ends(model, facts):
-    text = "abcd abc bcdefg ab ab abc defgh ab"
-    found = write_lines(model, facts, text, width=12 * LETTER, seed=0)
-    assert " ".join(found.texts) == text
-    assert len(found.texts) > 2
-    for line, own in zip(found.lines, found.texts, strict=True):
-        assert np.ptp(np.cumsum(line[:, 0])) <= writing.SQUEEZED * 12 * LETTER
-        assert line[-1, 2] == 1
-        assert len(own) > 5  # a line is filled
-
-
-def test_a_long_word_has_a_line_of_its_own(model, facts):
-    found = write_lines(model, facts, "ab abcdefghabcdefgh cd", width=6 * LETTER, seed=0)
-    assert found.texts == ["ab", "abcdefghabcdefgh", "cd"]
-
-
-def test_lines_that_come_out_too_wide_are_written_again(model, facts):
-    narrow = {**facts, "mean": [0.3 * ADVANCE, 0.0]}  # what the width of letters is thought to be
-    found = write_lines(model, narrow, "abcd abc bcdefg ab", width=12 * LETTER, seed=0)
-    assert found.texts == ["abcd abc", "bcdefg ab"]
+    found = write_lines(model, facts, TEXT, width=12 * LETTER, seed=0)
+    assert " ".join(found.texts) == TEXT
+    assert len(found.texts) > 5
+    widths = [np.ptp(np.cumsum(line[:, 0])) for line in found.lines]
+    assert max(widths) <= 12 * LETTER
+    assert min(widths[:-1]) > 4 * LETTER
+    assert all(line[-1, 2] == 1 for line in found.lines)
+    narrow = write_lines(model, facts, TEXT, width=0.1, seed=0)
+    assert narrow.texts == TEXT.split()  # a word that is too long has a line of its own
+    whole = write_long(model, facts, TEXT, seed=0).drawing
+    assert sum(map(len, narrow.lines)) == len(whole)
 
 
 def test_lines_begin_at_the_left_on_the_baseline(model, facts):
@@ -69,74 +71,97 @@ def test_a_long_line_is_turned_and_a_short_one_is_not():
         assert np.polyfit(*places[1::2].T, 1)[0] == pytest.approx(slope, abs=2e-3)
 
 
+def letter(x, width=1.0):
+    return np.array([[x, 0.0], [x + width, 1.0]])
+
+
+def test_words_are_cut_where_gaps_are_wide():
+    """Two words: an i whose dot comes late, t, and its late bar; then a, and a full stop."""
+    strokes = [letter(0), letter(1.2), [[0.5, -1.0]], letter(0.9, 1.5), letter(4), [[5.2, 1.0]]]
+    drawing = from_polylines(strokes)
+    for at in ([0, 1, 1, 3, 3, 4], [0, 1, 2, 2, 3, 4]):  # the window is early, or late
+        letters = np.repeat(at, [len(stroke) for stroke in strokes])
+        first, second = words_of(Long(drawing, letters, []), ["it", "a."], 0.25)
+        assert (len(first), len(second)) == (4, 2)
+
+
+def test_each_word_has_a_stroke_and_words_come_in_their_order():
+    """Within the third word is a gap wider than all between words, which a far window does not choose."""
+    xs = [0, 1.5, 3, 6, 7.1]
+    drawing = from_polylines([letter(x) for x in xs])
+    letters = np.repeat([0, 2, 4, 5, 6], 2)
+    cut = words_of(Long(drawing, letters, []), ["a", "b", "cde"], 2.0)
+    assert [len(word) for word in cut] == [1, 1, 3]
+    cut = words_of(Long(drawing, letters, []), list("abcde"), 2.0)
+    assert [len(word) for word in cut] == [1] * 5
+    assert [len(word) for word in words_of(Long(drawing, letters, []), list("abcdef"), 2.0)] == [5] + [0] * 5
+
+
 def test_the_same_seed_writes_the_same(model, facts):
-    first, second, other = (write_lines(model, facts, "abc def\nabc", seed=seed).lines for seed in (1, 1, 2))
-    for one, same, another in zip(first, second, other, strict=True):
-        np.testing.assert_array_equal(one, same)
-        assert not np.array_equal(one, another)
+    first, second, other = (write_long(model, facts, "abc", seed=seed).drawing for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
 
 
-def test_going_on_is_one_long_sequence(model, facts):
-    """A text in two parts has the state of the whole: only the text it sees is shorter."""
-    steps, rule = 4 * POINTS, Attended(64, 1000)
+def test_going_on_is_one_long_sequence(model):
+    """After two letters are gone from the text, the network draws what it would with the whole text."""
+    rule = Followed(8 * POINTS)
     settings = {"sampler": Sampler.graves(0.0), "seed": 3, "stop": rule}
     whole = model.context(["abcdefgh abc"], length=64)
-    begun = model.generate(steps, context=whole, **settings)
-    expected = model.generate(2 * POINTS, context=whole, after=begun, **settings)
+    begun = model.generate(
+        8 * POINTS, context=whole, after=gone_on(model, None, whole, 0, rule, 4), **settings
+    )
+    assert begun.ended[0]
+    assert begun.lengths[0] == pytest.approx(3.5 * POINTS, abs=1)  # where the fourth letter is nearest
     rest = model.context(["cdefgh abc"], length=64)
-    moved = gone_on(model, begun, rest, 2, rule)
-    found = model.generate(2 * POINTS, context=rest, after=moved, **settings)
-    # Only the end of a stroke that it is told of may differ: it is set.
-    carry = moved.carry._replace(event=begun.carry.event)
-    same = model.generate(2 * POINTS, context=rest, after=replace(moved, carry=carry), **settings)
-    np.testing.assert_allclose(same.events, expected.events, atol=1e-5)
-    assert found.events.shape == expected.events.shape
-    assert ops.convert_to_numpy(moved.carry.event)[0, 2] == 1
-    places = [ops.convert_to_numpy(one.state[-2])[0, 2] for one in (expected, same)]
+    one, other = (
+        model.generate(
+            8 * POINTS,
+            context=context,
+            after=gone_on(model, begun, context, gone, rule, 9 - gone),
+            **settings,
+        )
+        for context, gone in ((whole, 0), (rest, 2))
+    )
+    np.testing.assert_allclose(one.events, other.events, atol=1e-5)
+    assert one.lengths[0] == pytest.approx(5 * POINTS, abs=1)
+    places = [ops.convert_to_numpy(found.state[-2])[0, 2] for found in (one, other)]
     assert places[0] - places[1] == pytest.approx(2, abs=1e-4)
+    tracks = [ops.convert_to_numpy(found.carry.memory[1])[0, : one.lengths[0]] for found in (one, other)]
+    np.testing.assert_array_equal(tracks[0] - tracks[1], 2)
 
 
-def test_windows_are_counted(model):
-    """The clockwork's window is nearest to letter u from (u - 1/2) to (u + 1/2) letters' points."""
-    rule = Attended(6, 1000)
-    found = model.generate(4 * POINTS, context=model.context(["abcde"], length=8), stop=rule, seed=0)
-    counts = ops.convert_to_numpy(found.carry.memory)[0]
-    half = POINTS // 2
-    np.testing.assert_allclose(counts, [POINTS + half - 1, POINTS, POINTS, half + 1, 0, 0], atol=1)
-    assert counts.sum() == 4 * POINTS
+def test_no_stroke_follows_the_end_of_a_text(model):
+    found = gone_on(model, None, model.context(["ab"]), 0, Followed(4), 9)
+    ended = ops.convert_to_tensor([[0.5, 0.25, 0.0, 0.0, 1.0]])
+    moved = gone_on(
+        model,
+        replace(found, carry=found.carry._replace(event=ended)),
+        model.context(["ab"]),
+        0,
+        Followed(4),
+        9,
+    )
+    assert ops.convert_to_numpy(moved.carry.event).tolist() == [[0.5, 0.25, 0.0, 1.0, 0.0]]
 
 
-def test_what_stays_at_a_letter_is_ended(model):
-    found = model.generate(50, context=model.context(["abcde"]), stop=Attended(6, POINTS + 1), seed=0)
-    assert found.lengths[0] < 2 * POINTS
-
-
-def test_what_goes_wrong_is_tried_again_and_then_said(model, facts, monkeypatch):
-    """With far too many points a letter expected, and with letters that the window runs over."""
+def test_letters_that_were_left_out_are_named_after_some_tries(make_clockwork, facts, monkeypatch):
     tries = []
-    write = Pen._written
-    monkeypatch.setattr(Pen, "_written", lambda self, *given: tries.append(given) or write(self, *given))
-    found = write_lines(model, {**facts, "points_per_letter": 10 * POINTS}, "abc defgh", seed=0)
+    write = writing._Pen.write
+    monkeypatch.setattr(writing._Pen, "write", lambda *given: tries.append(1) or write(*given))
+    found = write_lines(make_clockwork(pace=1.9), facts, "abc defgh", seed=0)
     assert len(tries) == writing.TRIES
-    assert len({seed for _, seed in tries}) == writing.TRIES
-    assert found.troubles == [
-        "line 1, 'abc defgh', has 0.1 times the usual points of a letter, as often as it was tried (4 times)."
-    ]
-
-
-def test_letters_that_were_left_out_are_named(make_clockwork, facts):
-    hasty = make_clockwork(pace=1.9)
-    found = write_lines(hasty, {**facts, "points_per_letter": 0.5}, "abcdefgh", seed=0)
     assert len(found.troubles) == 1
-    assert "seems to lack" in found.troubles[0]
+    assert found.troubles[0].startswith("'abc defgh' seems to lack ")
 
 
 def test_a_hand_is_taken_up(model, facts):
     """What is primed is not in the line, and the window goes on behind its text."""
     line = np.column_stack([np.full(20, 0.1), np.zeros(20), np.arange(20) % 5 == 4]).astype(float)
-    found = write_lines(model, facts, "abc", primed=(line, "ab"), seed=0)
+    found = write_long(model, facts, "abc", primed=(line, "ab"), seed=0)
     way = 6 + 0.5 - 19 / POINTS  # from where the window is after 19 events to behind "ab abc"
-    assert len(found.lines[0]) == pytest.approx(way * POINTS, abs=1)
+    assert len(found.drawing) == len(found.letters) == pytest.approx(way * POINTS, abs=1)
+    assert found.letters[-1] in (2, 3)
 
 
 def test_what_cannot_be_written(model, facts):

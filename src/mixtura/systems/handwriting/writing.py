@@ -1,27 +1,30 @@
-"""Any text in one hand: line after line, the network going on where it stopped."""
+"""Any text in one hand: one sequence, however long, cut into words and laid out in lines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
 
 from mixtura.data.cleaning import Cleaning, body, clean
+from mixtura.data.strokes import Lines, from_polylines, polylines
 from mixtura.generation import Generated
+from mixtura.generation.results import Carry
 from mixtura.generation.stopping import Stop
 from mixtura.layers.window import Window
 from mixtura.models.handwriting import Handwriting, events_line
 from mixtura.sampling import Sampler
 
-TRIES = 4  # times that a line is written, if it goes wrong
+PART, BEHIND, AHEAD = 40, 8, 8  # letters: written at a time, and seen before and after these
 ROOM = 64  # letters: programs are compiled for texts of a multiple of so many
-BEHIND = 8  # letters of the line before that the network still sees
-LINGERING = 8.0  # usual letters' points: longer at one letter the pen goes astray
-SHORTEST, LONGEST = 0.4, 2.5  # usual letters' points: of a line's letters, on average
-SQUEEZED = 1.04  # by how much a line may be wider than the page: it is drawn as much smaller
+TRIES = 6  # times that a part is written, if letters are missing
+LONGEST = 2.5  # usual points: a part's letters have no more, on average
+BEFORE = 4  # strokes before a gap, late dots and bars among them, that it is measured from
+STRAYING = 0.25  # heights of an x: how much wider a gap must be that is a letter farther from a space
 TURNED = 12  # letters of a line, fewer of which tell no slope
 
 
@@ -32,7 +35,7 @@ class Written(NamedTuple):
         lines: drawings `(n, 3)` of (dx, dy, end) in the network's units, their origin the line's left end on
             the baseline; None for an empty line.
         texts: of each line.
-        troubles: sentences on lines that went wrong each time.
+        troubles: sentences on letters that are missing.
     """
 
     lines: list[np.ndarray | None]
@@ -53,14 +56,9 @@ def write_lines(
 ) -> Written:
     """Write a text of any length, in lines no wider than a page.
 
-    Each line is written at once, and the next begins with the state that the network has at its end: its
-    hand, size and slant stay. Only the text is changed, to the end of the line before and the next line, and
-    the window is moved back by as many letters as are gone. So a network sees no more letters than it has
-    learnt to, however long the text is, and a line that goes wrong can be written again.
-
-    How many words a line takes is guessed from the width of the letters so far; if it comes out too wide, it
-    is written again without its last words. A line that does not come to its end, or leaves letters out, is
-    written again with other random numbers, up to four times, and the best one stays.
+    The network writes one sequence without end, see `write_long`. It is cut into words where the strokes are
+    far apart and the window is near a space, see `words_of`; words fill a line with the gaps that they were
+    written with, and each line is turned and put on its baseline.
 
     Args:
         model: trained, with an alphabet.
@@ -77,88 +75,117 @@ def write_lines(
         InputError: if the text is empty, or has characters that are not in the alphabet.
         ValueError: as `Handwriting.context`.
     """
-    if model.alphabet is None:
-        raise ValueError("this network only predicts: it knows no texts")
-    model.alphabet.check("".join(text.splitlines()))
-    pen = Pen(model, facts, bias, style, primed)
-    rng = np.random.default_rng(seed)
+    paragraphs = [line.split() for line in text.splitlines()]
+    words = [word for paragraph in paragraphs for word in paragraph]
+    long = write_long(model, facts, " ".join(words), bias=bias, style=style, primed=primed, seed=seed)
+    cut = words_of(long, words, STRAYING * facts["body"])
     lines: list[np.ndarray | None] = []
-    texts, troubles = [], []
-    for words in map(str.split, text.splitlines()):
-        if not words:
+    texts: list[str] = []
+    for paragraph in paragraphs:
+        strokes, cut = cut[: len(paragraph)], cut[len(paragraph) :]
+        if not paragraph:
             lines.append(None)
             texts.append("")
-        while words:
-            count = _fitting(words, width, pen.advance)
-            own = int(rng.integers(2**31))
-            while True:
-                line = pen.write(" ".join(words[:count]), own)
-                if width is None or count == 1 or line.width <= SQUEEZED * width:
-                    break
-                count = min(count - 1, _fitting(words, width, line.width / len(line.text)))
-            pen.accept(line)
-            lines.append(line.drawing)
-            texts.append(line.text)
-            if line.trouble:
-                troubles.append(
-                    f"line {len(lines)}, {line.text!r}, {line.trouble}, as often as it was tried "
-                    f"({TRIES} times)."
-                )
-            words = words[count:]
-    return Written(lines, texts, troubles)
+        for first, last in _filled(strokes, width):
+            texts.append(" ".join(paragraph[first:last]))
+            line = from_polylines([stroke for word in strokes[first:last] for stroke in word])
+            lines.append(straight(line, texts[-1]) if len(line) else None)
+    return Written(lines, texts, long.troubles)
 
 
-def _fitting(words: Sequence[str], width: float | None, advance: float) -> int:
-    """Return how many words a line takes whose letters are so wide; one at least."""
-    if width is None:
-        return len(words)
-    ends = np.cumsum([len(word) + 1 for word in words]) - 1
-    return max(1, int((ends * advance <= width).sum()))
+class Long(NamedTuple):
+    """A text as one line of handwriting.
 
-
-@dataclass(frozen=True)
-class Attended(Stop):
-    """Counts at how many points the window was on each letter; ends what stays at one for too long.
-
-    Args:
-        letters: that are counted.
-        limit: points at a letter.
+    Attributes:
+        drawing: `(n, 3)`.
+        letters: at which letter of the text the window was at each point, `(n,)`.
+        troubles: sentences on letters that are missing.
     """
 
-    letters: int
-    limit: float
-
-    def start(self, batch_size: int) -> Any:
-        """Return counts of zero, `(batch, letters)`."""
-        return ops.zeros((batch_size, self.letters))
-
-    def __call__(self, event: Any, state: Any, memory: Any) -> tuple[Any, Any]:
-        """Return which sequences linger, and the counts."""
-        weights = Window(*ops.split(state[-2], 3, axis=-1)).weights(self.letters)
-        memory = memory + ops.one_hot(ops.argmax(weights, axis=-1), self.letters, dtype=memory.dtype)
-        return ops.max(memory, axis=-1) > self.limit, memory
-
-
-class Line(NamedTuple):
-    """A line that was written, and where its pen stopped."""
-
-    text: str
     drawing: np.ndarray
-    width: float
-    trouble: str
-    seen: str  # the text as the network saw it, the end of the line before included
+    letters: np.ndarray
+    troubles: list[str]
+
+
+def write_long(
+    model: Handwriting,
+    facts: Mapping[str, Any],
+    text: str,
+    *,
+    bias: float = 0.5,
+    style: int | None = None,
+    primed: tuple[np.ndarray, str] | None = None,
+    seed: int | None = None,
+) -> Long:
+    """Write a text of any length as one line.
+
+    It is one sequence: the network's state is carried on. Of the text it sees the letters that it is about to
+    write and a few on both sides, as they move along, with the window moved back by as many letters as are
+    gone. So it never sees the end of the text but at the end, and never more letters than it has learnt to
+    see. What comes out is what it would write with the whole text before it.
+
+    When the window has left letters out, the last forty are written again from the state before them with
+    other random numbers; of a few tries the best stays.
+
+    Args:
+        model: trained, with an alphabet.
+        facts: of its corpus.
+        text: what to write, on one line.
+        bias: see `Handwriting.write`.
+        style: the number of a style, where there are styles.
+        primed: a line and its text, whose hand is taken up.
+        seed: of the draws.
+
+    Raises:
+        InputError: if the text is empty, or has characters that are not in the alphabet.
+        ValueError: as `Handwriting.context`.
+    """
+    if model.alphabet is None:
+        raise ValueError("this network only predicts: it knows no texts")
+    model.alphabet.check(text)
+    before = "" if primed is None else f"{primed[1]} "
+    whole, rng = before + text, np.random.default_rng(seed)
+    pen = _Pen(model, facts, bias, style, primed)
+    pieces, tracks, troubles = [], [], []
+    for start in range(len(before), len(whole), PART):
+        part, end = None, min(start + PART, len(whole))
+        for _ in range(TRIES):
+            found = pen.write(whole, start, end, rng)
+            if part is None or len(found.lacking) < len(part.lacking):
+                part = found
+            if not part.lacking:
+                break
+        assert part is not None
+        if part.lacking:
+            troubles.append(f"{whole[start:end]!r} seems to lack {', '.join(part.lacking)}.")
+        pieces.append(part.events)
+        tracks.append(part.letters - len(before))
+        pen.went_on(part)
+    drawing, letters = events_line(np.concatenate(pieces)), np.concatenate(tracks)
+    if primed is None:
+        return Long(drawing, np.append(letters[:1], letters), troubles)
+    return Long(drawing[1:], letters, troubles)  # the first event is the way to the first point
+
+
+class _Part(NamedTuple):
+    """A part of a text that was written."""
+
+    events: np.ndarray
+    letters: np.ndarray  # of the whole text, at which the window was, (events,)
+    lacking: list[str]  # what is missing
     found: Generated
+    first: int  # letter of the whole text that the network saw
 
 
-class Pen:
-    """A network that writes line after line.
+class _Pen:
+    """A network that writes a text part by part.
 
     Args:
         model: which.
         facts: of its corpus.
         bias: see `Handwriting.write`.
         style: the number of a style.
-        primed: a line and its text.
+        primed: a line and its text, with which the whole text begins.
     """
 
     def __init__(
@@ -166,111 +193,179 @@ class Pen:
         model: Handwriting,
         facts: Mapping[str, Any],
         bias: float,
-        style: int | None = None,
-        primed: tuple[np.ndarray, str] | None = None,
+        style: int | None,
+        primed: tuple[np.ndarray, str] | None,
     ) -> None:
         self.model, self.sampler = model, Sampler.graves(bias)
         self.styles = None if style is None else [style]
+        self.steps = round(LONGEST * facts["points_per_letter"] * (PART + BEHIND))
         self.prompt = None if primed is None else model.events(primed[0], whole=False)
-        self.points = facts["points_per_letter"]  # of a letter
-        self.advance = facts["mean"][0] * self.points  # of a letter, in the network's units
-        self.width = self.letters = 0.0  # of all lines
-        self.seen = "" if primed is None else primed[1]
         self.found: Generated | None = None
+        self.first = 0
 
-    def write(self, text: str, seed: int) -> Line:
-        """Return a line that follows what was accepted; the best one of a few if they go wrong."""
-        best: Line | None = None
-        for attempt in range(TRIES):
-            line = self._written(text, seed + attempt)
-            if best is None or len(line.trouble) < len(best.trouble):
-                best = line
-            if not line.trouble:
+    def went_on(self, part: _Part) -> None:
+        """Take a part for what was written: the next one follows it."""
+        self.found, self.first, self.prompt = part.found, part.first, None
+
+    def write(self, whole: str, start: int, end: int, rng: np.random.Generator) -> _Part:
+        """Return the letters from `start` up to `end` of a text, as they may follow what was written."""
+        first = 0 if self.found is None else start - BEHIND
+        shown = whole[first : end + AHEAD]
+        context = self.model.context([shown], self.styles, ROOM * -(-(len(shown) + 1) // ROOM))
+        # Counted from 1, the first letter of the next part; or what is two letters behind the end.
+        last = end - first + (1 if end < len(whole) else 2)
+        prompt, found, back = self.prompt, self.found, first - self.first
+        events, letters, begun = [], [], 0 if prompt is None else len(prompt)
+        taken = 0
+        while taken < self.steps:
+            rule = Followed(self.steps + begun)
+            found = self.model.generate(
+                self.steps,
+                context=context,
+                prompt=prompt,
+                stop=rule,
+                sampler=self.sampler,
+                seed=int(rng.integers(2**31)),
+                after=gone_on(self.model, found, context, back, rule, last),
+            )
+            track = np.asarray(ops.convert_to_numpy(found.carry.memory[1]))[0].astype(int)
+            events.append(found[0][begun:])
+            letters.append(track[begun : found.lengths[0]])
+            taken += len(events[-1])
+            prompt, back, begun = None, 0, 0
+            # A text may seem to end where it does not: then only a stroke does.
+            if found.ended[0] and letters[-1][-1] >= min(last, len(shown) - 1):
                 break
-        assert best is not None
-        return best
+        assert found is not None
+        own = first + np.concatenate(letters) - 1
+        missing = [
+            whole[number] for number in range(start, end) if number not in own and whole[number] != " "
+        ]
+        return _Part(np.concatenate(events), own, missing, found, first)
 
-    def accept(self, line: Line) -> None:
-        """Go on after this line."""
-        self.found, self.seen = line.found, line.seen
-        self.width += line.width
-        self.letters += len(line.text)
-        self.advance = self.width / self.letters
 
-    def _written(self, text: str, seed: int) -> Line:
-        before = self.seen if self.found is None else self.seen[-BEHIND:]
-        seen = f"{before} {text}" if before else text
-        length = ROOM * -(-(len(seen) + 1) // ROOM)
-        context = self.model.context([seen], self.styles, length)
-        rule = Attended(length, round(LINGERING * self.points))
-        after = None
-        if self.found is not None:
-            after = gone_on(self.model, self.found, context, len(self.seen) - len(before), rule)
-        found = self.model.generate(
-            round(LONGEST * self.points * (len(text) + 4)),
-            context=context,
-            prompt=self.prompt if after is None else None,
-            stop=rule,
-            sampler=self.sampler,
-            seed=seed,
-            after=after,
+@dataclass(frozen=True)
+class Followed(Stop):
+    """Ends a sequence when the window is at a letter, and keeps at which letters it was.
+
+    The memory of a sequence is the letter, counted from 1; at which one the window was at each step,
+    `(steps,)`; and how many steps there were.
+
+    Args:
+        steps: how many, at most.
+    """
+
+    steps: int
+
+    def start(self, batch_size: int, letter: float = 2.0**20) -> Any:
+        """Return the memory before the first step; by default without a letter that ends it."""
+        return (
+            ops.full((batch_size,), letter),
+            ops.zeros((batch_size, self.steps)),
+            ops.zeros((batch_size,), dtype="int32"),
         )
-        begun = 0 if after is not None or self.prompt is None else len(self.prompt)
-        events = found[0][begun:]
-        is_fresh = after is None and not begun
-        drawing = events_line(events)
-        if not is_fresh:  # the first event is the way to the first point
-            drawing = drawing[1:]
-            drawing[0, :2] = 0
-        drawing = straight(drawing, text)
-        counts = np.asarray(ops.convert_to_numpy(found.carry.memory))[0]
-        trouble = _trouble(text, len(drawing) / self.points, counts[len(seen) - len(text) :], found)
-        width = float(np.cumsum(drawing[:, 0]).max())
-        return Line(text, drawing, width, trouble, seen, found)
+
+    def __call__(self, event: Any, state: Any, memory: Any) -> tuple[Any, Any]:
+        """Return which sequences end, and the memory after a step."""
+        last, track, count = memory
+        weights = Window(*ops.split(state[-2], 3, axis=-1)).weights(state[-1].shape[1] + 1)
+        letter = ops.cast(ops.argmax(weights, axis=-1), track.dtype) + 1
+        track = track + letter[:, None] * ops.one_hot(count, self.steps, dtype=track.dtype)
+        return letter >= last, (last, track, count + 1)
 
 
-def gone_on(model: Handwriting, found: Generated, context: np.ndarray, letters: int, rule: Stop) -> Generated:
-    """Return what was written, to go on with another text.
+def gone_on(
+    model: Handwriting, found: Generated | None, context: np.ndarray, letters: int, rule: Followed, last: int
+) -> Generated:
+    """Return a sequence, to go on with another text.
 
     Args:
         model: which.
-        found: where it stopped.
+        found: the sequence; None for one that has not begun.
         context: the text that it sees from now on.
         letters: how many letters of the text before are not in this one.
         rule: that ends what comes.
+        last: the letter of the text that ends it.
     """
+    dtype = model.variable_dtype
+    memory, ended = rule.start(1, float(last)), ops.zeros((1,), dtype="bool")
+    if found is None:
+        event = ops.cast(model.start_event(), dtype)[None]
+        carry = Carry(event, model.initial_state(1, context), memory, ended)
+        nothing = np.zeros((1, 0, model.family.event_size))
+        return Generated(nothing, np.zeros(1, int), carry, np.zeros(1, np.int64), rule)
     *state, window, _ = found.state
     normals = window.shape[-1] // 3
-    back = np.repeat(np.array([[0.0, 0.0, float(letters)]], "float32"), normals, axis=1)
-    state = [*state, window - ops.cast(back, window.dtype), ops.cast(model.text_of(context), window.dtype)]
-    # No event of training follows the end of a text: the pen was lifted.
+    back = np.repeat([[0.0, 0.0, float(letters)]], normals, axis=1)
+    state = [
+        *state,
+        window - ops.convert_to_tensor(back, dtype=window.dtype),
+        ops.cast(model.text_of(context), window.dtype),
+    ]
     event = np.array(ops.convert_to_numpy(found.carry.event))
-    event[:, 2:] = [1.0] if event.shape[1] == 3 else [0.0, 1.0, 0.0]
-    carry = found.carry._replace(
-        event=ops.convert_to_tensor(event, dtype=found.carry.event.dtype),
-        state=state,
-        memory=rule.start(len(found)),
-        ended=ops.zeros((len(found),), dtype="bool"),
-    )
+    if event.shape[1] == 5 and event[0, 4]:  # nothing follows the end of a text, but a stroke's
+        event[0, 2:] = 0, 1, 0
+    carry = Carry(ops.convert_to_tensor(event, dtype=dtype), state, memory, ended)
     return replace(found, carry=carry, stop=rule)
 
 
-def _trouble(text: str, letters: float, counts: np.ndarray, found: Generated) -> str:
-    """Return what went wrong with a line, or nothing.
+def words_of(long: Long, words: Sequence[str], straying: float) -> list[Lines]:
+    """Return the strokes of each word of a line, `(m, 2)` places each.
+
+    Words are apart where the gap between all strokes before and the next one is wide, and the window is near
+    the space between them. The cuts are those for which the sum of all gaps, each less `straying` for every
+    letter from its space, is largest; a word has one stroke at least.
 
     Args:
-        text: of the line.
-        letters: how many usual letters have as many points.
-        counts: of points at which the window was on each letter.
-        found: what was written.
+        long: the line.
+        words: what is written.
+        straying: in the drawing's units.
     """
-    if not found.ended[0]:
-        return "did not come to its end"
-    usual = letters / len(text)
-    if not SHORTEST * len(text) - 2 <= letters <= LONGEST * len(text) + 2:
-        return f"has {usual:.1f} times the usual points of a letter"
-    missed = [letter for letter, count in zip(text, counts, strict=False) if letter != " " and count == 0]
-    return f"seems to lack {''.join(missed)!r}" if missed else ""
+    strokes = polylines(long.drawing)
+    if len(strokes) < len(words):  # there is nothing to cut: the first word has all
+        return [strokes, *([] for _ in words[1:])]
+    ends = np.cumsum([len(stroke) for stroke in strokes])
+    left = np.array([stroke[:, 0].min() for stroke in strokes])
+    right = np.array([stroke[:, 0].max() for stroke in strokes])
+    right = np.array([right[max(0, n - BEFORE) : n].max() for n in range(1, len(strokes))])
+    gap = left[1:] - right  # before each stroke but the first
+    at = (long.letters[ends[:-1] - 1] + long.letters[ends[:-1]]) / 2
+    spaces = np.cumsum([len(word) + 1 for word in words])[:-1] - 1
+    # The best sums of cuts up to each space: column c has that of cuts before stroke c + 1 or earlier.
+    total, choices = np.zeros(len(gap)), []
+    for number, space in enumerate(spaces):
+        own = gap - straying * np.abs(at - space)
+        if number:
+            own += np.append(-np.inf, total[:-1])
+        best = np.maximum.accumulate(own)
+        choices.append(np.maximum.accumulate(np.where(own == best, np.arange(len(own)), 0)))
+        total = best
+    cuts, stop = [], len(gap) - 1
+    for choice in reversed(choices):
+        cuts.append(int(choice[stop]) + 1)
+        stop = cuts[-1] - 2
+    bounds = [0, *reversed(cuts), len(strokes)]
+    return [strokes[first:last] for first, last in pairwise(bounds)]
+
+
+def _filled(words: Sequence[Lines], width: float | None) -> list[tuple[int, int]]:
+    """Return which words each line takes, the first and one behind the last."""
+    if not words:
+        return []
+    lines, first = [], 0
+    left = right = None
+    for number, word in enumerate(words):
+        if not word:
+            continue
+        ends = [float(f(stroke[:, 0])) for f in (np.min, np.max) for stroke in word]
+        if left is None or right is None:
+            left, right = min(ends), max(ends)
+        elif width is not None and max(right, *ends) - left > width:
+            lines.append((first, number))
+            first, left, right = number, min(ends), max(ends)
+        else:
+            left, right = min(left, *ends), max(right, *ends)
+    return [*lines, (first, len(words))]
 
 
 def straight(drawing: np.ndarray, text: str) -> np.ndarray:
@@ -280,9 +375,9 @@ def straight(drawing: np.ndarray, text: str) -> np.ndarray:
         drawing: `(n, 3)`.
         text: of the line; a short one is not turned, as it tells no slope.
     """
-    if len(text) >= TURNED:
-        drawing = clean(drawing, Cleaning(baseline=True))
     drawing = np.array(drawing, np.float64)
-    left = np.cumsum(drawing[:, 0]).min()
-    drawing[0, :2] -= left, body(drawing)[0]
+    drawing[0, :2] = 0
+    if len(text) >= TURNED:
+        drawing = np.array(clean(drawing, Cleaning(baseline=True)))
+    drawing[0, :2] -= np.cumsum(drawing[:, 0]).min(), body(drawing)[0]
     return drawing

@@ -60,7 +60,7 @@ def own():
     )
 
 
-@pytest.fixture(scope="module", params=[published, own])
+@pytest.fixture(scope="module", params=[own, pytest.param(published, marks=pytest.mark.slow)])
 def model(request):
     keras.utils.set_random_seed(1)
     made = request.param()

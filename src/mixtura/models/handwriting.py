@@ -22,6 +22,7 @@ from mixtura.models.sketch_rnn import padded
 from mixtura.sampling import Sampler
 
 LETTER = 60  # points of a letter at most, unless told otherwise
+PATIENCE = 3  # letters by which the whole window may be past a text before it stops in the middle of a stroke
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -39,8 +40,9 @@ class Handwriting(SequenceModel):
     letter knows its neighbours. The context of a sequence is its text in codes, `(letters,)`, padded with 0
     (see `context`); where there are styles, the number of one stands before it.
 
-    A text is written when the pen ends it, or, without such an event, when the window is past its last
-    letter: $\phi(t, U + 1) > \phi(t, u)$ for all u up to U (section 5.3).
+    Graves' networks stop when the window is past the last letter, $\phi(t, U + 1) > \phi(t, u)$ for all u up
+    to U (section 5.3), which may cut that letter. Where events have an end, it must come while the window is
+    at the last letter or past it, else it ends but a stroke; and past it, any end of a stroke is the end.
 
     Args:
         family: of an event: as published `Joint(offset=Mixture(Normal(2, "bivariate", scale="exp"), 20),
@@ -191,6 +193,10 @@ class Handwriting(SequenceModel):
         if (context is not None) != (self.alphabet is not None or self.num_styles > 0) or inputs is not None:
             raise ValueError("context must be the texts in codes where there is an alphabet; no inputs")
         style = self.styles(ops.cast(context, "int32")[:, 0]) if self.num_styles else None
+        if self.family.event_size == 5:  # an end that did not end the text is that of a stroke
+            event = ops.convert_to_tensor(event)
+            lift = event[..., 3:4] + event[..., 4:]
+            event = ops.concatenate([event[..., :3], lift, ops.zeros_like(lift)], axis=-1)
         return super().embed(event, None, style)
 
     def read(self, features: Any, x: Any) -> Any:
@@ -200,16 +206,23 @@ class Handwriting(SequenceModel):
 
     def stop(self, params: Any, event: Any, state: Any, context: Any = None) -> Any:
         """Return which texts are written with this event."""
-        if self.family.event_size == 5:
-            return event[:, 4] > 0.5
+        is_end = event[:, -1] > 0.5  # where there are five
         if self.alphabet is None:
-            return None
+            return is_end if self.family.event_size == 5 else None
         codes = ops.cast(context, "int32")[:, bool(self.num_styles) :]
-        weights = self._stack.window(state[-2]).weights(codes.shape[1] + 1)
-        letters = ops.sum(ops.cast(ops.not_equal(codes, PADDING), "int32"), axis=1, keepdims=True)
-        number = ops.arange(codes.shape[1] + 1)[None]
-        inside = ops.max(ops.where(number < letters, weights, -ops.ones_like(weights)), axis=1)
-        return ops.sum(ops.where(number == letters, weights, ops.zeros_like(weights)), axis=1) > inside
+        letters = ops.sum(ops.cast(ops.not_equal(codes, PADDING), "int32"), axis=1)
+        window = self._stack.window(state[-2])
+        weights = window.weights(codes.shape[1] + 1)
+        of_text = ops.arange(codes.shape[1] + 1)[None] <= letters[:, None]
+        looked_at = ops.argmax(ops.where(of_text, weights, -ops.ones_like(weights)), axis=1)
+        is_past = ops.equal(ops.cast(looked_at, "int32"), letters)
+        if self.family.event_size == 3:
+            return is_past
+        is_at_last = ops.cast(looked_at, "int32") >= letters - 1
+        is_far = ops.min(window.place, axis=-1) > ops.cast(letters + PATIENCE, window.place.dtype)
+        is_lifted = event[:, 2] < 0.5
+        done = ops.logical_or(ops.logical_and(is_end, is_at_last), ops.logical_and(is_lifted, is_past))
+        return ops.logical_or(done, is_far)
 
     # ------------------------------------------------------------------ texts
 

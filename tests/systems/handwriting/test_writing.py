@@ -156,12 +156,26 @@ def test_letters_that_were_left_out_are_named_after_some_tries(make_clockwork, f
 
 
 def test_a_hand_is_taken_up(model, facts):
-    """What is primed is not in the line, and the window goes on behind its text."""
-    line = np.column_stack([np.full(20, 0.1), np.zeros(20), np.arange(20) % 5 == 4]).astype(float)
-    found = write_long(model, facts, "abc", primed=(line, "ab"), seed=0)
-    way = 6 + 0.5 - 19 / POINTS  # from where the window is after 19 events to behind "ab abc"
-    assert len(found.drawing) == len(found.letters) == pytest.approx(way * POINTS, abs=1)
-    assert found.letters[-1] in (2, 3)
+    """What is primed is not in the line, and the window begins behind its text, however long that took."""
+    for points in (20, 40):
+        line = np.column_stack([np.full(points, 0.1), np.zeros(points), np.arange(points) % 5 == 4])
+        found = write_long(model, facts, "abc", primed=(line, "ab"), seed=0)
+        assert len(found.drawing) == len(found.letters) == pytest.approx(3.5 * POINTS, abs=POINTS / 2)
+        assert found.letters[0] == -1
+        assert found.letters[-1] in (2, 3)
+
+
+def test_a_line_that_was_followed_is_like_one_that_was_drawn(model):
+    """With the window where it was, the network goes on as `generate` does after a prompt."""
+    line = np.column_stack([np.full(21, 0.1), np.zeros(21), np.arange(21) == 20])
+    context = model.context(["ab"])
+    found = writing.followed(model, line, "ab")
+    drawn = model.generate(1, prompt=model.events(line), context=context, seed=0)
+    for one, other in zip(found.state[:-2], drawn.state[:-2], strict=True):
+        assert np.shape(one) == np.shape(other)
+    places = [ops.convert_to_numpy(one.state[-2])[0, 2] for one in (found, drawn)]
+    assert places[0] == pytest.approx(20 / POINTS)  # before the event that was drawn
+    assert places[1] == pytest.approx(21 / POINTS)
 
 
 def test_what_cannot_be_written(model, facts):

@@ -87,8 +87,9 @@ def corpus_lines(
     alphabet = GRAVES if network.get("alphabet") == "graves" else Alphabet.of(texts)
     facts["alphabet"] = [alphabet.symbols, alphabet.other]
     if base is not None:  # the units are the network's
-        for name in ("spread", "mean", "std", "step", "body", "longest_text"):
+        for name in ("spread", "mean", "std", "step", "body"):
             facts[name] = base[name]
+        facts["longest_text"] = max(base["longest_text"], facts["longest_text"])
         facts["alphabet"] = [Alphabet(*base["alphabet"]).extended(texts).symbols, False]
         facts["styles"] = [*base["styles"], data.stem] if base.get("styles") else None
         facts = {name: value for name, value in facts.items() if value is not None}

@@ -199,40 +199,36 @@ class _Pen:
         self.model, self.sampler = model, Sampler.graves(bias)
         self.styles = None if style is None else [style]
         self.steps = round(LONGEST * facts["points_per_letter"] * (PART + BEHIND))
-        self.prompt = None if primed is None else model.events(primed[0], whole=False)
-        self.found: Generated | None = None
+        self.found = None if primed is None else followed(model, *primed, self.styles)
         self.first = 0
 
     def went_on(self, part: _Part) -> None:
         """Take a part for what was written: the next one follows it."""
-        self.found, self.first, self.prompt = part.found, part.first, None
+        self.found, self.first = part.found, part.first
 
     def write(self, whole: str, start: int, end: int, rng: np.random.Generator) -> _Part:
         """Return the letters from `start` up to `end` of a text, as they may follow what was written."""
-        first = 0 if self.found is None else start - BEHIND
+        first = 0 if self.found is None else max(0, start - BEHIND)
         shown = whole[first : end + AHEAD]
         context = self.model.context([shown], self.styles, ROOM * -(-(len(shown) + 1) // ROOM))
         # Counted from 1, the first letter of the next part; or what is two letters behind the end.
         last = end - first + (1 if end < len(whole) else 2)
-        prompt, found, back = self.prompt, self.found, first - self.first
-        events, letters, begun = [], [], 0 if prompt is None else len(prompt)
-        taken = 0
+        found, gone = self.found, first - self.first
+        events, letters, taken = [], [], 0
         while taken < self.steps:
-            rule = Followed(self.steps + begun)
+            rule = Followed(self.steps)
             found = self.model.generate(
                 self.steps,
                 context=context,
-                prompt=prompt,
                 stop=rule,
                 sampler=self.sampler,
                 seed=int(rng.integers(2**31)),
-                after=gone_on(self.model, found, context, back, rule, last),
+                after=gone_on(self.model, found, context, gone, rule, last),
             )
-            track = np.asarray(ops.convert_to_numpy(found.carry.memory[1]))[0].astype(int)
-            events.append(found[0][begun:])
-            letters.append(track[begun : found.lengths[0]])
-            taken += len(events[-1])
-            prompt, back, begun = None, 0, 0
+            events.append(found[0])
+            track = np.asarray(ops.convert_to_numpy(found.carry.memory[1]))[0]
+            letters.append(track[: found.lengths[0]].astype(int))
+            taken, gone = taken + len(found[0]), 0
             # A text may seem to end where it does not: then only a stroke does.
             if found.ended[0] and letters[-1][-1] >= min(last, len(shown) - 1):
                 break
@@ -272,6 +268,31 @@ class Followed(Stop):
         letter = ops.cast(ops.argmax(weights, axis=-1), track.dtype) + 1
         track = track + letter[:, None] * ops.one_hot(count, self.steps, dtype=track.dtype)
         return letter >= last, (last, track, count + 1)
+
+
+def followed(
+    model: Handwriting, drawing: np.ndarray, text: str, styles: Sequence[int] | None = None
+) -> Generated:
+    """Return a line as a sequence to go on with, the window behind its text, wherever it was seen to be.
+
+    Args:
+        model: which.
+        drawing: the line.
+        text: of it.
+        styles: the number of the style, where there are styles.
+    """
+    events = model.events(drawing, whole=False).astype(model.variable_dtype)[None]
+    context = model.context([text], styles)
+    _, state = model.program("unroll", lambda *given: model.unroll(given[0], context=given[1]))(
+        events, context
+    )
+    weights = Window(*ops.split(state[-2], 3, axis=-1)).weights(len(text) + 1)
+    ahead = int(ops.convert_to_numpy(ops.argmax(weights, axis=-1))[0]) - len(text)
+    begun = gone_on(model, None, context, 0, Followed(1), 0)
+    begun = replace(
+        begun, carry=begun.carry._replace(event=ops.convert_to_tensor(events[:, -1]), state=state)
+    )
+    return gone_on(model, begun, context, ahead, Followed(1), 0)
 
 
 def gone_on(

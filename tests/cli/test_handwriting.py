@@ -1,3 +1,4 @@
+import io
 import json
 import re
 from xml.etree import ElementTree
@@ -108,8 +109,8 @@ def test_a_line_is_as_large_as_it_needs(write, tmp_path):
 def test_texts_come_from_files_and_standard_input(write, tmp_path, monkeypatch):
     (tmp_path / "text.txt").write_text("abc\ndef\n", encoding="utf-8-sig")
     assert write("--text", tmp_path / "text.txt", "--out", tmp_path / "a.svg").startswith("Wrote 2 lines")
-    monkeypatch.setattr("sys.stdin", (tmp_path / "text.txt").open(encoding="utf-8-sig"))
-    write("-", "--out", tmp_path / "b.svg")
+    monkeypatch.setattr("sys.stdin", io.StringIO("abc\ndef\n"))
+    write("--text", "-", "--out", tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_text() == (tmp_path / "b.svg").read_text()
 
 

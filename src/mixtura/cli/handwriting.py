@@ -63,8 +63,8 @@ def write(
     """Write a text of any length by hand.
 
     Args:
-        words: the text, or - for standard input. Its lines stay lines.
-        text: a file with the text, in UTF-8, in place of the words.
+        words: the text. Its lines stay lines.
+        text: a file with the text, in UTF-8, in place of the words; - for standard input.
         out: the file to write: .svg for pages, .gif for an animation, .json, .inkml or .npz for the ink.
         run: the folder that `mixtura train handwriting` left, or handwriting: the model that it ships.
         style: the name of a style of the run; or a file with a line of handwriting and its text, in whose
@@ -112,12 +112,13 @@ def _content(words: str | None, text: Path | None) -> str:
     """Return what is to be written."""
     if (words is None) == (text is None):
         raise InputError("Give a text, or a file with --text, and not both.")
-    if words is not None and words != "-":
+    if text is None:
+        assert words is not None
         return words
     try:
-        return sys.stdin.read() if text is None else text.read_text(encoding="utf-8-sig")
+        return sys.stdin.read() if text == Path("-") else text.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{text or 'the input'} is no text in UTF-8.") from None
+        raise InputError(f"{text} is no text in UTF-8.") from None
 
 
 def capture(out: Path, /, *, texts: Path | None = None, overwrite: bool = False) -> None:

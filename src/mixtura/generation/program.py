@@ -34,12 +34,38 @@ def programs(model: Any, plan: Plan) -> Programs:
         for layer in (model, *policy):
             if not layer.built:  # its weights would be made for one program alone
                 raise ValueError(f"{layer.name} has no weights yet; call it once before it is to draw")
-        functions = (partial(function, model, plan) for function in (_start, _loop))
+        functions = [partial(function, model, plan) for function in (_start, _loop)]
+        if plan.precision == "bfloat16":
+            functions = [rounding(function, model, *policy) for function in functions]
         kept[plan] = Programs(*(compiled(function, model, *policy) for function in functions))
         while len(kept) > KEPT:
             kept.popitem(last=False)
     kept.move_to_end(plan)
     return kept[plan]
+
+
+def rounding(function: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
+    """Return a function, to be compiled, whose recurrent cells multiply by bfloat16 (see `layers.cells.product`).
+
+    Kernels are rounded once, before it runs: within a loop they would be at every step.
+
+    Args:
+        function: takes and returns nested tensors.
+        *layers: all whose weights it reads.
+    """
+
+    def rounded(*arguments: Any) -> Any:
+        # A scope knows the values of no other one: without the rest they would become constants.
+        variables = [variable for layer in layers for variable in layer.variables]
+        scope = keras.StatelessScope(state_mapping=[(variable, variable.value) for variable in variables])
+        for cell in (cell for layer in layers for cell in layer._flatten_layers()):
+            for name in getattr(cell, "kernels", ()):
+                kernel = getattr(cell, name)
+                scope.add_update((kernel, ops.cast(kernel.value, "bfloat16")))
+        with scope:
+            return function(*arguments)
+
+    return rounded
 
 
 def begin(request: Request) -> tuple[Callable[..., Any], Carry]:

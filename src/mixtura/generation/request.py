@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import keras
 import numpy as np
 
 from mixtura.families.base import Family
-from mixtura.families.checks import positive_int
+from mixtura.families.checks import one_of, positive_int
 from mixtura.families.draws import numbers_of
 from mixtura.generation.results import Generated
 from mixtura.generation.stopping import Stop
@@ -19,6 +19,7 @@ from mixtura.sampling import Samplers, resolve
 SMALLEST = 32  # steps a compiled loop holds at least
 
 Policy = Callable[[Any, Any], Any]
+Precision = Literal["float32", "bfloat16"]
 
 # Pairs of a part's name and its own parts' names; None for one sampler.
 Names = tuple[tuple[str, Any], ...] | None
@@ -31,6 +32,7 @@ class Plan(NamedTuple):
     policy: Any
     stop: Stop | None
     is_uneven: bool  # whether some sequences are done before others
+    precision: Precision  # of what enters the cells' products
 
 
 class Request:
@@ -50,7 +52,11 @@ class Request:
         batch_size: int | None,
         seed: Any,
         after: Generated | None,
+        precision: Precision,
     ) -> None:
+        one_of("precision", precision, get_args(Precision))
+        if precision == "bfloat16" and (backend := keras.backend.backend()) != "jax":
+            raise ValueError(f"precision='bfloat16' is for JAX; received it on {backend}")
         if inputs is not None and policy is not None:
             raise ValueError("give inputs or a policy that chooses them, not both")
         if policy is not None and not callable(policy):
@@ -93,7 +99,7 @@ class Request:
             self.carry = after.carry._replace(memory=())
         self.taken = np.zeros(self.batch_size, np.int64) if after is None else after.taken
         is_uneven = len(set(self.prompt_lengths.tolist())) > 1 or (after is not None and after.ended.any())
-        self.plan = Plan(names, policy, stop, bool(is_uneven))
+        self.plan = Plan(names, policy, stop, bool(is_uneven), precision)
         width = numbers_of(family)
         self.numbers_per_step = self.batch_size * width
         self._tape = Tape(seed, self.batch_size, width, self.taken)

@@ -19,6 +19,7 @@ class _Cell(keras.layers.Layer):
 
     gates: int
     num_states: int
+    kernels = ("kernel", "recurrent_kernel")  # the weights that `product` multiplies by
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -110,7 +111,7 @@ class LSTMCell(_Cell):
             keep: factors for tanh(...) in c', `(batch, units)`: recurrent dropout.
         """
         h, c = states
-        sums = ops.matmul(inputs, self.kernel) + ops.matmul(h, self.recurrent_kernel)
+        sums = product(inputs, self.kernel) + product(h, self.recurrent_kernel)
         return self._gated(sums, c, keep)
 
     def _gated(self, sums: Any, c: Any, keep: Any) -> tuple[Any, list[Any]]:
@@ -179,8 +180,8 @@ class GRUCell(_Cell):
             keep: factors for tanh(...), `(batch, units)`: recurrent dropout.
         """
         (h,) = states
-        from_input = ops.split(ops.matmul(inputs, self.kernel) + self.bias[0], 3, axis=-1)
-        from_state = ops.split(ops.matmul(h, self.recurrent_kernel) + self.bias[1], 3, axis=-1)
+        from_input = ops.split(product(inputs, self.kernel) + self.bias[0], 3, axis=-1)
+        from_state = ops.split(product(h, self.recurrent_kernel) + self.bias[1], 3, axis=-1)
         z = ops.sigmoid(from_input[0] + from_state[0])
         r = ops.sigmoid(from_input[1] + from_state[1])
         candidate = ops.tanh(from_input[2] + r * from_state[2])
@@ -188,6 +189,24 @@ class GRUCell(_Cell):
             candidate = candidate * keep
         h = z * h + (1 - z) * candidate
         return h, [h]
+
+
+def product(x: Any, kernel: Any) -> Any:
+    """Return x times a kernel, `(batch, width)`.
+
+    A kernel whose value is bfloat16 while x is not (`mixtura.generation.rounding`) is multiplied by x rounded
+    likewise; the sums are in the dtype of x. JAX only: no operation of Keras multiplies so.
+    """
+    kernel = ops.convert_to_tensor(kernel)
+    if _dtype(kernel) != "bfloat16" or _dtype(x) == "bfloat16":
+        return ops.matmul(x, kernel)
+    import jax
+
+    return jax.lax.dot(ops.cast(x, "bfloat16"), kernel, preferred_element_type=x.dtype)
+
+
+def _dtype(x: Any) -> str:
+    return keras.backend.standardize_dtype(x.dtype)
 
 
 def _forget_less(shape: tuple[int, ...], dtype: Any = None) -> Any:

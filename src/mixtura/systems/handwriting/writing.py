@@ -286,7 +286,7 @@ def followed(
     _, state = model.program("unroll", lambda *given: model.unroll(given[0], context=given[1]))(
         events, context
     )
-    weights = Window(*ops.split(state[-2], 3, axis=-1)).weights(len(text) + 1)
+    weights = Window(*ops.split(state[-2], 3, axis=-1)).weights(len(text) + ROOM)
     ahead = int(ops.convert_to_numpy(ops.argmax(weights, axis=-1))[0]) - len(text)
     begun = gone_on(model, None, context, 0, Followed(1), 0)
     begun = replace(

@@ -159,7 +159,9 @@ def test_nearest_characters_stand_in(write, main, folder, tmp_path):
     assert re.fullmatch(
         r"mixtura: the alphabet has no 'é' \(nearest: 'e'\), 'Z'; it has .*; --substitute .*\n", err
     )
-    write("de\u0301f Z", "--out", out, "--substitute")
+    code, _, err = main("write", "déf Z", "--run", folder / "plain", "--out", out, "--substitute")
+    assert (code, err) == (2, "mixtura: the alphabet has no 'Z'; it has 'abcdefgh. '\n")
+    write("de\u0301f", "--out", out, "--substitute")
     write("def", "--out", tmp_path / "b.svg")
     assert out.read_text() == (tmp_path / "b.svg").read_text()
 

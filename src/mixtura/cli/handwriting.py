@@ -46,7 +46,7 @@ def write(
     words: str | None = None,
     /,
     *,
-    text: Path | None = None,
+    text: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     out: Path = Path("page.svg"),
     run: Path = Path("handwriting"),
     style: str | None = None,

@@ -214,6 +214,7 @@ def _hand(
     lines = like_the_runs(found, facts)
     assert model.alphabet is not None
     text = model.alphabet.substituted(str(found.fields["text"][order.line - 1]))
+    text = "".join(one for one in text if not model.alphabet.unknown(one))
     if not text.strip():
         raise InputError(f"{path}, line {order.line}: the alphabet has none of the characters of its text")
     drawing = lines[order.line - 1]

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from keras import ops
@@ -129,20 +127,6 @@ def test_going_on_is_one_long_sequence(model):
     assert places[0] - places[1] == pytest.approx(2, abs=1e-4)
     tracks = [ops.convert_to_numpy(found.carry.memory[1])[0, : one.lengths[0]] for found in (one, other)]
     np.testing.assert_array_equal(tracks[0] - tracks[1], 2)
-
-
-def test_no_stroke_follows_the_end_of_a_text(model):
-    found = gone_on(model, None, model.context(["ab"]), 0, Followed(4), 9)
-    ended = ops.convert_to_tensor([[0.5, 0.25, 0.0, 0.0, 1.0]])
-    moved = gone_on(
-        model,
-        replace(found, carry=found.carry._replace(event=ended)),
-        model.context(["ab"]),
-        0,
-        Followed(4),
-        9,
-    )
-    assert ops.convert_to_numpy(moved.carry.event).tolist() == [[0.5, 0.25, 0.0, 1.0, 0.0]]
 
 
 def test_letters_that_were_left_out_are_named_after_some_tries(make_clockwork, facts, monkeypatch):

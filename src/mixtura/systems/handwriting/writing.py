@@ -213,31 +213,20 @@ class _Pen:
         context = self.model.context([shown], self.styles, ROOM * -(-(len(shown) + 1) // ROOM))
         # Counted from 1, the first letter of the next part; or what is two letters behind the end.
         last = end - first + (1 if end < len(whole) else 2)
-        found, gone = self.found, first - self.first
-        events, letters, taken = [], [], 0
-        while taken < self.steps:
-            rule = Followed(self.steps)
-            found = self.model.generate(
-                self.steps,
-                context=context,
-                stop=rule,
-                sampler=self.sampler,
-                seed=int(rng.integers(2**31)),
-                after=gone_on(self.model, found, context, gone, rule, last),
-            )
-            events.append(found[0])
-            track = np.asarray(ops.convert_to_numpy(found.carry.memory[1]))[0]
-            letters.append(track[: found.lengths[0]].astype(int))
-            taken, gone = taken + len(found[0]), 0
-            # A text may seem to end where it does not: then only a stroke does.
-            if found.ended[0] and letters[-1][-1] >= min(last, len(shown) - 1):
-                break
-        assert found is not None
-        own = first + np.concatenate(letters) - 1
-        missing = [
-            whole[number] for number in range(start, end) if number not in own and whole[number] != " "
-        ]
-        return _Part(np.concatenate(events), own, missing, found, first)
+        rule = Followed(self.steps)
+        found = self.model.generate(
+            self.steps,
+            context=context,
+            stop=rule,
+            sampler=self.sampler,
+            seed=int(rng.integers(2**31)),
+            after=gone_on(self.model, self.found, context, first - self.first, rule, last),
+        )
+        track = np.asarray(ops.convert_to_numpy(found.carry.memory[1]))[0, : found.lengths[0]]
+        letters = first + track.astype(int) - 1
+        missing = set(range(start, end)) - set(letters.tolist())
+        lacking = [whole[number] for number in sorted(missing) if whole[number] != " "]
+        return _Part(found[0], letters, lacking, found, first)
 
 
 @dataclass(frozen=True)
@@ -323,10 +312,7 @@ def gone_on(
         window - ops.convert_to_tensor(back, dtype=window.dtype),
         ops.cast(model.text_of(context), window.dtype),
     ]
-    event = np.array(ops.convert_to_numpy(found.carry.event))
-    if event.shape[1] == 5 and event[0, 4]:  # nothing follows the end of a text, but a stroke's
-        event[0, 2:] = 0, 1, 0
-    carry = Carry(ops.convert_to_tensor(event, dtype=dtype), state, memory, ended)
+    carry = Carry(found.carry.event, state, memory, ended)
     return replace(found, carry=carry, stop=rule)
 
 

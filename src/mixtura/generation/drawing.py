@@ -40,8 +40,8 @@ def generate(
 
     A sequence depends on its seed alone, not on the batch that it is drawn in (but for the rounding of matrix
     products). Fewer steps give the beginning of what more steps give. Compiled is once for every batch size,
-    power of two of the steps, `policy`, `stop` and `precision`; weights, seeds, prompts and samplers are arguments of the
-    program (JAX and TensorFlow; on PyTorch the loop runs as it is written).
+    power of two of the steps, `policy`, `stop` and `precision`; weights, seeds, prompts and samplers are
+    arguments of the program (JAX and TensorFlow; on PyTorch the loop runs as it is written).
 
     Args:
         model: a `mixtura.models.SequenceModel`.

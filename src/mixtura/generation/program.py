@@ -14,6 +14,7 @@ from mixtura.compiling import compiled
 from mixtura.families.draws import TapeDraws
 from mixtura.generation.request import Names, Plan, Request
 from mixtura.generation.results import Carry
+from mixtura.layers.cells import kernels
 from mixtura.sampling import Sampler, Samplers
 
 KEPT = 8  # programs that a model keeps
@@ -34,7 +35,7 @@ def programs(model: Any, plan: Plan) -> Programs:
         for layer in (model, *policy):
             if not layer.built:  # its weights would be made for one program alone
                 raise ValueError(f"{layer.name} has no weights yet; call it once before it is to draw")
-        functions = [partial(function, model, plan) for function in (_start, _loop)]
+        functions: list[Any] = [partial(function, model, plan) for function in (_start, _loop)]
         if plan.precision == "bfloat16":
             functions = [rounding(function, model, *policy) for function in functions]
         kept[plan] = Programs(*(compiled(function, model, *policy) for function in functions))
@@ -45,9 +46,10 @@ def programs(model: Any, plan: Plan) -> Programs:
 
 
 def rounding(function: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
-    """Return a function, to be compiled, whose recurrent cells multiply by bfloat16 (see `layers.cells.product`).
+    """Return a function, to be compiled, whose cells' products are those of bfloat16.
 
-    Kernels are rounded once, before it runs: within a loop they would be at every step.
+    Kernels are rounded once, before it runs: within a loop they would be at every step. Their products are
+    `product` in `layers/cells.py`.
 
     Args:
         function: takes and returns nested tensors.
@@ -58,10 +60,8 @@ def rounding(function: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
         # A scope knows the values of no other one: without the rest they would become constants.
         variables = [variable for layer in layers for variable in layer.variables]
         scope = keras.StatelessScope(state_mapping=[(variable, variable.value) for variable in variables])
-        for cell in (cell for layer in layers for cell in layer._flatten_layers()):
-            for name in getattr(cell, "kernels", ()):
-                kernel = getattr(cell, name)
-                scope.add_update((kernel, ops.cast(kernel.value, "bfloat16")))
+        for kernel in kernels(*layers):
+            scope.add_update((kernel, ops.cast(kernel.value, "bfloat16")))
         with scope:
             return function(*arguments)
 

@@ -19,7 +19,6 @@ class _Cell(keras.layers.Layer):
 
     gates: int
     num_states: int
-    kernels = ("kernel", "recurrent_kernel")  # the weights that `product` multiplies by
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -194,8 +193,8 @@ class GRUCell(_Cell):
 def product(x: Any, kernel: Any) -> Any:
     """Return x times a kernel, `(batch, width)`.
 
-    A kernel whose value is bfloat16 while x is not (`mixtura.generation.rounding`) is multiplied by x rounded
-    likewise; the sums are in the dtype of x. JAX only: no operation of Keras multiplies so.
+    If the kernel's value is bfloat16 and x is not, x is rounded too, and sums keep the dtype of x (`rounding`
+    in `generation/program.py` makes such kernels). This is for JAX: no operation of Keras multiplies so.
     """
     kernel = ops.convert_to_tensor(kernel)
     if _dtype(kernel) != "bfloat16" or _dtype(x) == "bfloat16":
@@ -203,6 +202,12 @@ def product(x: Any, kernel: Any) -> Any:
     import jax
 
     return jax.lax.dot(ops.cast(x, "bfloat16"), kernel, preferred_element_type=x.dtype)
+
+
+def kernels(*layers: Any) -> list[Any]:
+    """Return the weights that the cells within layers multiply by."""
+    cells = [cell for layer in layers for cell in layer._flatten_layers() if isinstance(cell, _Cell)]
+    return [kernel for cell in cells for kernel in (cell.kernel, cell.recurrent_kernel)]
 
 
 def _dtype(x: Any) -> str:

@@ -13,6 +13,7 @@ from mixtura.data.alphabets import PADDING, Alphabet
 from mixtura.data.strokes import to_stroke5
 from mixtura.families import Family
 from mixtura.families.checks import natural
+from mixtura.generation.request import Precision
 from mixtura.layers.clipping import ClipGradient
 from mixtura.layers.pen import PenCell
 from mixtura.layers.recurrent import RecurrentStack

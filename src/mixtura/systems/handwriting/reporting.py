@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.drawing import sheet
+from mixtura.drawing import COLOURS, Paper, pages, write_pages
 from mixtura.models.handwriting import Handwriting
 from mixtura.systems.handwriting.data import as_lines
 from mixtura.systems.handwriting.pictures import attention_picture, density_picture
 from mixtura.systems.handwriting.scoring import paper_protocol, text_gain
+from mixtura.systems.handwriting.writing import straight
 from mixtura.systems.system import Outcome
 
 BIASES = (0.0, 0.5, 1.0, 2.0)
-SHOWN = 6  # texts on a sheet
+SHOWN = 6  # texts on a page
+X_HEIGHT = 3.0  # millimetres on it
 
 
 def report(outcome: Outcome) -> dict[str, Any]:
@@ -48,13 +50,17 @@ def report(outcome: Outcome) -> dict[str, Any]:
 
 
 def _written(model: Handwriting, outcome: Outcome) -> None:
-    """Draw texts that were not learnt, at several biases, below a real line."""
-    held_out, seed = outcome.corpus.validation, outcome.seed
+    """Draw texts that were not learnt: the real line in orange, and written at several biases."""
+    facts, held_out, seed = outcome.corpus.facts, outcome.corpus.validation, outcome.seed
     picked = held_out[np.random.default_rng(seed).permutation(len(held_out))[:SHOWN]]
     texts = [str(text) for text in picked.fields["text"]]
     styles = picked.fields["style"] if model.num_styles else None
-    rows = list(as_lines(picked))
-    for bias in BIASES:
-        rows += model.write(texts, bias=bias, styles=styles, seed=seed)
-    names = ["real", *(f"bias {bias:g}" for bias in BIASES)]
-    sheet(rows, outcome.figures / "written.svg", columns=len(texts), row_labels=names, column_labels=texts)
+    versions = [list(as_lines(picked))]
+    versions += [model.write(texts, bias=bias, styles=styles, seed=seed) for bias in BIASES]
+    groups = zip(texts, *versions, strict=True)
+    lines = [straight(line, text) for text, *group in groups for line in group]
+    colours = [COLOURS["orange"], *[COLOURS["ink"]] * len(BIASES)] * len(texts)
+    paper = Paper(
+        width=None, height=None, ink=colours, title=f"real, then bias {', '.join(map(str, BIASES))}"
+    )
+    write_pages(outcome.figures / "written.svg", pages(lines, X_HEIGHT / facts["body"], paper))

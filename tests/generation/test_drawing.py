@@ -219,6 +219,11 @@ def test_a_joint_within_a_joint_too():
         ({"inputs": INPUTS[:2]}, ValueError, "inputs must have a row for each of 3 steps.* received 2"),
         ({"inputs": INPUTS, "policy": abs}, ValueError, "give inputs or a policy .*, not both"),
         ({"policy": 5}, TypeError, "policy must be callable; received 5"),
+        (
+            {"precision": "half"},
+            ValueError,
+            "precision must be one of 'float32', 'bfloat16'; received 'half'",
+        ),
         ({"stop": 5}, TypeError, "stop must be a Stop; received 5"),
         ({"after": 5}, TypeError, "after must be a Generated; received 5"),
         ({"sampler": 5}, TypeError, "sampler must be a mixtura Sampler"),

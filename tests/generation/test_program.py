@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 
 import mixtura as mx
+from mixtura.compiling import compiled
 from mixtura.generation import StopAfterTotal
-from mixtura.generation.program import KEPT, programs
+from mixtura.generation.program import KEPT, programs, rounding
 from mixtura.generation.request import SMALLEST, Plan
 
 CONTEXT = np.array([[0.7]], "float32")
 compiles = pytest.mark.skipif(
     keras.backend.backend() == "torch", reason="on PyTorch the loop runs as it is written"
 )
+rounds = pytest.mark.skipif(keras.backend.backend() != "jax", reason="products of bfloat16 are for JAX")
 
 
 class Controller(keras.layers.Layer):
@@ -65,12 +67,13 @@ def test_going_on_takes_one_program_for_all(model):
     assert model.traces == before
 
 
-def test_a_policys_weights_may_change(driven):
-    policy = Controller()
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=rounds)])
+def test_a_policys_weights_may_change(driven, precision):
+    policy = Controller(name="controller")
     with pytest.raises(ValueError, match="controller has no weights yet; call it once before it is to draw"):
         driven.generate(20, policy=policy, context=CONTEXT)
     policy.build((None, 3))
-    settings = {"policy": policy, "context": CONTEXT, "seed": 3}
+    settings = {"policy": policy, "context": CONTEXT, "seed": 3, "precision": precision}
     drawn = driven.generate(20, **settings).events
     before = driven.traces
     policy.kernel.assign(3 * policy.kernel)
@@ -81,9 +84,11 @@ def test_a_policys_weights_may_change(driven):
 
 def test_a_model_keeps_its_latest_programs():
     model = mx.MDNRNN(mx.Normal(1), (2,))
-    plans = [Plan(None, None, StopAfterTotal(0, float(limit)), False) for limit in range(KEPT + 1)]
+    plans = [Plan(None, None, StopAfterTotal(0, limit), False, "float32") for limit in range(KEPT + 1)]
     first = programs(model, plans[0])
-    assert programs(model, Plan(None, None, StopAfterTotal(0, 0), False)) is first  # equal plans are one
+    assert (
+        programs(model, Plan(None, None, StopAfterTotal(0, 0.0), False, "float32")) is first
+    )  # equal plans are one
     for plan in plans[1:KEPT]:
         programs(model, plan)
     assert programs(model, plans[0]) is first
@@ -112,3 +117,54 @@ def test_streams_and_continuations_take_one_program_each():
     warm = len(traces)
     model.generate(20, seed=0, after=drawn)
     assert len(traces) == warm
+
+
+# Products of bfloat16.
+
+
+@rounds
+def test_bfloat16_is_near_and_leaves_float32_as_it_is(model):
+    exact = model.generate(20, seed=7)
+    settings = {"prompt": exact[0][:19], "seed": 7, "precision": "bfloat16"}
+    rounded = model.generate(1, **settings)
+    for state, expected in zip(rounded.state, exact.state, strict=True):
+        error = np.abs(np.asarray(state) - np.asarray(expected)).max()
+        assert 1e-4 < error < 0.1
+    before, weights = model.traces, model.get_weights()
+    np.testing.assert_array_equal(model.generate(20, seed=7).events, exact.events)
+    model.set_weights([-weight for weight in weights])
+    changed = model.generate(1, **settings)
+    model.set_weights(weights)
+    assert np.abs(np.asarray(changed.state[0]) - np.asarray(rounded.state[0])).max() > 0.1
+    np.testing.assert_array_equal(model.generate(1, **settings).events, rounded.events)
+    assert model.traces == before
+
+
+@rounds
+def test_a_stream_of_bfloat16_is_what_generate_draws(model, close):
+    settings = {"seed": 7, "precision": "bfloat16"}
+    close(np.stack(list(model.stream(3, **settings))), model.generate(3, **settings).events[0])
+
+
+@rounds
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_products_are_those_of_rounded_numbers(cell):
+    """From zero states one step multiplies the input alone: rounded before, it gives the same."""
+    import jax.numpy as jnp
+
+    stack = mx.layers.RecurrentStack((3,), cell)
+    stack.build((None, 4))
+    states = stack.get_initial_state(2)
+    x = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
+    found = compiled(rounding(lambda x: stack(x, states)[0], stack), stack)(x)
+    kernel = stack.cells[0].kernel
+    kernel.assign(jnp.asarray(kernel.value, jnp.bfloat16))
+    np.testing.assert_allclose(
+        found, stack(jnp.asarray(x, jnp.bfloat16).astype("float32"), states)[0], atol=1e-6
+    )
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX multiplies bfloat16")
+def test_bfloat16_is_refused_elsewhere(model):
+    with pytest.raises(ValueError, match="precision='bfloat16' is for JAX; received it on"):
+        model.generate(3, precision="bfloat16")

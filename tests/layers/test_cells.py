@@ -7,6 +7,7 @@ from keras import ops
 from scipy.special import expit as sigmoid
 
 from mixtura.layers import GRUCell, LSTMCell
+from mixtura.layers.cells import product
 
 RNG = np.random.default_rng(0)
 UNITS, FEATURES, BATCH = 4, 3, 5
@@ -184,3 +185,20 @@ def test_keras_runs_a_cell_alone(cell):
     for t in range(4):
         h, states = cell(ops.convert_to_tensor(x[:, t]), states)
         np.testing.assert_allclose(whole[:, t], ops.convert_to_numpy(h), atol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="products of bfloat16 are for JAX")
+def test_a_product_with_bfloat16_rounds_both_and_sums_in_float32():
+    def rounded(a):
+        """To 8 bits, half to even."""
+        bits = a.view(np.uint32)
+        return ((bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
+
+    kernel = RNG.normal(size=(FEATURES, UNITS)).astype("float32")
+    found = product(ops.convert_to_tensor(X), ops.cast(kernel, "bfloat16"))
+    assert found.dtype == "float32"
+    expected = rounded(X).astype(float) @ rounded(kernel).astype(float)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(expected - X @ kernel).max() > 1e-3
+    both = product(ops.cast(X, "bfloat16"), ops.cast(kernel, "bfloat16"))
+    assert keras.backend.standardize_dtype(both.dtype) == "bfloat16"  # a network of that dtype keeps it

@@ -222,6 +222,11 @@ def test_what_is_not_in_the_alphabet_is_named(model):
         model.write([" "], styles=styles_of(model, 1))
 
 
+def test_a_precision_is_that_of_generate(model):
+    with pytest.raises(ValueError, match="precision must be one of"):
+        model.write(["a"], styles=styles_of(model, 1), precision="half")
+
+
 def test_prediction_knows_no_texts():
     model = Handwriting(graves(2), (4,))
     with pytest.raises(ValueError, match="only predicts"):

@@ -143,7 +143,8 @@ def write_long(
     if model.alphabet is None:
         raise ValueError("this network only predicts: it knows no texts")
     model.alphabet.check(text)
-    before = "" if primed is None else f"{primed[1]} "
+    space = " " if " " in model.alphabet.symbols else ""  # there is none where single words were learnt
+    before = "" if primed is None else primed[1] + space
     whole, rng = before + text, np.random.default_rng(seed)
     pen = _Pen(model, facts, bias, style, primed)
     pieces, tracks, troubles = [], [], []

@@ -4,10 +4,10 @@
     python benchmarks/handwriting.py --tiny    # a small network: whether everything runs, in a minute
 
 Three LSTM layers of 400 units with peepholes and skip connections, ten normals as a window onto 40 letters of
-57, 20 components: 3 653 751 weights. Both sides have the same ones, compute in float32, and must agree on the
-parameters of every point, on the first points they draw, and on the losses of their first epochs, or the
-script stops. Contestants are interleaved; a ratio is the median over repetitions of the peer's time divided
-by Mixtura's; above 1, Mixtura is faster. Compiling happens before.
+57, 20 components: 3 653 751 weights. Both sides have the same ones, compute in float32 unless a name says
+bfloat16, and must agree on the parameters of every point, on the first points they draw, and on the losses
+of their first epochs, or the script stops. Contestants are interleaved; a ratio is the median over
+repetitions of the peer's time divided by Mixtura's; above 1, Mixtura is faster. Compiling happens before.
 
 PyTorch has no cell with peepholes. `torch` is the loop one writes, with as few operations as we found;
 `torch compiled` the same with a step, or the functions of a step, through `torch.compile`. Where one line is
@@ -17,7 +17,10 @@ written, one thread was the fastest; all cores are used elsewhere.
 all weights once: GB/s says how fast they were read. `reading` is how fast this machine adds them up.
 
 `64 lines` is as many at once, in microseconds a point of one of them. Peers write one line after the other,
-and are timed on one; `torch, one batch` writes all at once.
+and are timed on one; `torch, one batch` writes all at once. `mixtura, bfloat16` rounds what enters the
+layers' products (`precision` of `mixtura.generation.generate`); a peer's second ratio is to it. What that
+costs a random and a trained network: the loss with rounded products, less the loss without, of points that
+the network drew without, each given those before. The mean is the divergence between the two.
 
 `training` is forward, backward and Adam on batches of 32 lines of 300 points, in microseconds a point.
 `by layer` runs a layer over all points before the next, so that what enters it is one large product.
@@ -42,20 +45,35 @@ import torch
 from handwriting_peers import Peer, Training
 
 import mixtura as mx
+from mixtura.compiling import compiled
 from mixtura.data.alphabets import Alphabet
+from mixtura.generation.program import rounding
 from mixtura.models.handwriting import Handwriting
+from mixtura.systems.runs import opened
 
 PACKAGES = ("mixtura", "jax", "keras", "numpy", "torch")
 ALPHABET = Alphabet("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ,.'-")
 LIMIT, STRETCH = 320.0, 150.0  # microseconds a point of one line
-# What is compared with what: whose time, divided by Mixtura's; and the goal, if there is one.
-ONE_LINE = (("torch", None), ("torch compiled", None))
-LINES = (("torch", 20.0), ("torch compiled", 20.0), ("torch, one batch", None))
-TRAINING = (
-    ("torch", 1.0),
-    ("torch compiled", 1.0),
-    ("torch by layer", 1.0),
-    ("torch by layer compiled", 1.0),
+COST = 0.01  # nats a point that products of bfloat16 may cost
+BFLOAT16 = "mixtura, bfloat16"
+# What is compared with what: whose time, divided by ours; and the goal, if there is one.
+ONE_LINE = {"mixtura": (("torch", None), ("torch compiled", None))}
+LINES = dict.fromkeys(
+    ("mixtura", BFLOAT16), (("torch", 20.0), ("torch compiled", 20.0), ("torch, one batch", None))
+)
+TRAINING = {
+    "mixtura": (
+        ("torch", 1.0),
+        ("torch compiled", 1.0),
+        ("torch by layer", 1.0),
+        ("torch by layer compiled", 1.0),
+    )
+}
+TEXTS = (
+    "the quick brown fox jumps over the lazy dog",
+    "pack my box with five dozen liquor jugs",
+    "a line of text, written point after point",
+    "several answers are right, none is the mean",
 )
 Work = dict[str, tuple[Callable[[], Any], float]]  # what to time, and by what to multiply its time
 
@@ -158,12 +176,53 @@ def many_lines(size: Size) -> Work:
     text = text_of(codes)
     one, every = 1e6 / size.points, 1e6 / size.points / size.lines
     peers = peers_of(model)
-    work: Work = {"mixtura": (lambda: model.generate(size.points, context=codes, seed=0), every)}
+    work: Work = {}
+    for name, precision in (("mixtura", "float32"), (BFLOAT16, "bfloat16")):
+        settings = {"context": codes, "seed": 0, "precision": precision}
+        work[name] = (lambda settings=settings: model.generate(size.points, **settings), every)
     for name, peer in peers.items():
         work[name] = (on(1, lambda p=peer: p.draw(text[:1], size.points)), one)
     batch = peers["torch compiled"]
     work["torch, one batch"] = (on(machine.CORES, lambda: batch.draw(text, size.points)), every)
     return work
+
+
+def cost(model: Handwriting, context: np.ndarray, points: int) -> dict[str, float]:
+    """Return the loss of points that a network draws, and what products of bfloat16 add to it."""
+    drawn = model.generate(points, context=context, seed=0)
+
+    def losses(events: Any, context: Any) -> Any:
+        return -model.family.log_prob(model(events, context=context), events)
+
+    is_drawn = np.arange(drawn.events.shape[1]) < drawn.lengths[:, None]
+    exact, rounded = (
+        np.where(is_drawn, compiled(function, model)(drawn.events, context), 0.0)
+        for function in (losses, rounding(losses, model))
+    )
+    count, each = drawn.lengths.sum(), (rounded - exact).sum(axis=1)
+    mean = each.sum() / count
+    error = np.sqrt(np.sum((each - mean * drawn.lengths) ** 2)) / count  # of a ratio, as lines vary
+    return {
+        "nats": float(exact.sum() / count),
+        "cost": float(mean),
+        "standard_error": float(error),
+        "points": int(count),
+    }
+
+
+def costs(size: Size, run: Path) -> list[dict[str, Any]]:
+    """Return what bfloat16 costs the random network and that of a run."""
+    _, trained, _ = opened(run)
+    texts = [TEXTS[n % len(TEXTS)] for n in range(size.lines)]
+    styles = np.arange(size.lines) % trained.num_styles if trained.num_styles else None
+    networks = {
+        "random": (network(size), lines(size, size.lines)[1]),
+        run.name: (trained, trained.context(texts, styles)),
+    }
+    return [
+        {"network": name, "weights": model.count_params()} | cost(model, context, size.points)
+        for name, (model, context) in networks.items()
+    ]
 
 
 def training(size: Size) -> Work:
@@ -206,7 +265,6 @@ def measure(work: Work, repetitions: int) -> dict[str, list[float]]:
 
 def compared(task: str, times: dict[str, list[float]], comparisons: Any) -> dict[str, Any]:
     """Return one row of the results: times in microseconds of a point, and ratios."""
-    ours = times["mixtura"]
     return {
         "task": task,
         "contestants": {
@@ -214,11 +272,14 @@ def compared(task: str, times: dict[str, list[float]], comparisons: Any) -> dict
             for name, own in times.items()
         },
         "ratios": {
-            name: {
-                "ratio": statistics.median(a / b for a, b in zip(times[name], ours, strict=True)),
-                "goal": goal,
+            ours: {
+                name: {
+                    "ratio": statistics.median(a / b for a, b in zip(times[name], times[ours], strict=True)),
+                    "goal": goal,
+                }
+                for name, goal in peers
             }
-            for name, goal in comparisons
+            for ours, peers in comparisons.items()
         },
     }
 
@@ -228,10 +289,11 @@ def show(row: dict[str, Any], weights: int) -> None:
     print(f"{row['task'] + ', microseconds a point':42}{'median':>10}{'min':>10}{'max':>10}{'ratio':>9}")
     for name, values in row["contestants"].items():
         line = f"  {name:40}" + "".join(f"{values[key]:10.2f}" for key in ("us", "min_us", "max_us"))
-        if found := row["ratios"].get(name):
-            goal = found["goal"]
-            verdict = f"  >= {goal:g}: {'met' if found['ratio'] >= goal else 'missed'}" if goal else ""
-            line += f"{found['ratio']:9.2f}{verdict}"
+        for ratios in row["ratios"].values():
+            if found := ratios.get(name):
+                goal = found["goal"]
+                verdict = f"  >= {goal:g}: {'met' if found['ratio'] >= goal else 'missed'}" if goal else ""
+                line += f"{found['ratio']:9.2f}{verdict}"
         if row["task"] == "one line":
             line += f"  {4e-3 * weights / values['us']:.0f} GB/s"
             if name == "mixtura":
@@ -239,6 +301,16 @@ def show(row: dict[str, Any], weights: int) -> None:
                     f"; <= {at:g}: {'met' if values['us'] <= at else 'missed'}" for at in (LIMIT, STRETCH)
                 )
         print(line)
+
+
+def show_costs(rows: list[dict[str, Any]]) -> None:
+    """Print what bfloat16 costs."""
+    for row in rows:
+        verdict = f"<= {COST:g}: {'met' if row['cost'] <= COST else 'missed'}"
+        print(
+            f"  nats a point of the network {row['network']}: {row['nats']:.4f}; bfloat16 adds "
+            f"{row['cost']:.6f} ± {row['standard_error']:.6f}  {verdict}"
+        )
 
 
 TASKS: dict[str, tuple[Callable[[Size], Work], Any]] = {
@@ -257,6 +329,12 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=TASKS, help="one of the measurements; nothing is written")
     parser.add_argument("--tiny", action="store_true", help="a small network; nothing is written")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        default=Path("handwriting"),
+        help="the trained network: that of a run; by default the shipped one",
+    )
     arguments = parser.parse_args()
     if arguments.repetitions < 5 and not (arguments.tiny or arguments.only):
         parser.error("--repetitions must be at least 5")
@@ -273,6 +351,9 @@ def main() -> None:
                 times = measure(prepare(size), arguments.repetitions)
             content["rows"].append(row := compared(task, times, comparisons))
             show(row, weights)
+            if BFLOAT16 in times:
+                content["bfloat16"] = costs(size, arguments.run)
+                show_costs(content["bfloat16"])
     if not (arguments.tiny or arguments.only):
         machine.write(arguments.out, content)
 

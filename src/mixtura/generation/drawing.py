@@ -62,10 +62,10 @@ def generate(
         after: sequences to go on with, in place of starting anew: with the same seed they become what they
             would have been. Those that a stop rule ended stay ended.
         precision: "float32" computes as the model does. With "bfloat16" an LSTM's or a GRU's products take
-            weights and states rounded to 8 bits and add them up in float32; all else is as before, the
+            weights and inputs of 8 significant bits and add up in float32; all else is as before, the
             weights that the model keeps too. On processors that multiply bfloat16, many sequences of a large
-            network are then drawn in little more than half the time, one in the same; it costs about 0.0001
-            nats an event (`benchmarks/handwriting.py`). JAX only.
+            network are then drawn in little more than half the time, one in the same; it costs less than
+            0.001 nats an event (`benchmarks/handwriting.py`). JAX only.
 
     Raises:
         ValueError: for steps, a prompt, inputs, a seed or a context that do not fit the model or each other;

@@ -86,7 +86,7 @@ class Alphabet:
             raise InputError(f"the alphabet has no {', '.join(offers)}; it has {self.symbols!r}")
 
     def substituted(self, text: str) -> str:
-        """Return a text with characters that are no symbols replaced by their substitutes, if they have some."""
+        """Return a text with substitutes for characters that are no symbols, where there are some."""
         near = self.unknown(text)
         return "".join(near.get(one) or one for one in text)
 

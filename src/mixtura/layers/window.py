@@ -165,3 +165,21 @@ class WindowStack(RecurrentStack):
         config.pop("skips")
         names = ("text_size", "windows", "normalised", "shows_text", "pace", "narrowness")
         return {**config, **{name: getattr(self, name) for name in names}}
+
+
+def window_in(state: Sequence[Any]) -> Window:
+    """Return where the window is, from the state of a `WindowStack` or of a cell around it."""
+    return Window(*ops.split(state[-2], 3, axis=-1))
+
+
+def with_text(state: Sequence[Any], text: Any, letters: int) -> list[Any]:
+    """Return the state of a sequence that goes on with another text.
+
+    Args:
+        state: of a `WindowStack` or of a cell around it.
+        text: the vectors of the other text, `(batch, letters, text_size)`.
+        letters: by how many the window moves back: those that stood before and are not in this text.
+    """
+    *rest, _, _ = state
+    importance, width, place = window_in(state)
+    return [*rest, ops.concatenate([importance, width, place - letters], axis=-1), text]

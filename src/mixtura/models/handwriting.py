@@ -17,7 +17,7 @@ from mixtura.generation.request import Precision
 from mixtura.layers.clipping import ClipGradient
 from mixtura.layers.pen import PenCell
 from mixtura.layers.recurrent import RecurrentStack
-from mixtura.layers.window import WindowStack
+from mixtura.layers.window import WindowStack, window_in
 from mixtura.models.sequence import SequenceModel
 from mixtura.models.sketch_rnn import padded
 from mixtura.sampling import Sampler
@@ -212,7 +212,7 @@ class Handwriting(SequenceModel):
             return is_end if self.family.event_size == 5 else None
         codes = ops.cast(context, "int32")[:, bool(self.num_styles) :]
         letters = ops.sum(ops.cast(ops.not_equal(codes, PADDING), "int32"), axis=1)
-        window = self._stack.window(state[-2])
+        window = window_in(state)
         weights = window.weights(codes.shape[1] + 1)
         of_text = ops.arange(codes.shape[1] + 1)[None] <= letters[:, None]
         looked_at = ops.argmax(ops.where(of_text, weights, -ops.ones_like(weights)), axis=1)

@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mixtura.data.cleaning import Cleaning, cleaned
+from mixtura.data.cleaning import cleaned
 from mixtura.data.handwriting import ENDINGS, read_handwriting, write_handwriting
 from mixtura.data.sequences import Sequences
 from mixtura.data.sketches import left_out_of
 from mixtura.data.tables import counted
-from mixtura.drawing import Paper, animate, attention_plot, check_picture, density_plot, pages, write_pages
+from mixtura.drawing import Paper, animate, check_picture, pages, write_pages
 from mixtura.errors import InputError
-from mixtura.evaluation.sequences import predictions, score_sequences
-from mixtura.families import Distribution
+from mixtura.evaluation.sequences import score_sequences
 from mixtura.files import check_output
 from mixtura.models.handwriting import Handwriting
 from mixtura.systems import runs
-from mixtura.systems.handwriting.data import SMOOTHED, style_number
+from mixtura.systems.handwriting.data import like_the_runs, style_number
+from mixtura.systems.handwriting.pictures import attention_picture, density_picture
 from mixtura.systems.handwriting.writing import Written, write_lines
 
 SIZES = {"a4": (210.0, 297.0), "a5": (148.0, 210.0), "letter": (215.9, 279.4), "line": (None, None)}
@@ -211,7 +211,7 @@ def _hand(
     found = read_handwriting(path)
     if order.line > len(found):
         raise InputError(f"{path} has {counted(len(found), 'line')}; there is no line {order.line}.")
-    lines = like_the_runs(found, facts)
+    lines = cleaned(found, like_the_runs(found, facts))
     assert model.alphabet is not None
     text = model.alphabet.substituted(str(found.fields["text"][order.line - 1]))
     text = "".join(one for one in text if not model.alphabet.unknown(one))
@@ -225,14 +225,6 @@ def _hand(
     context = model.context([text] * len(styles), np.arange(len(styles)))
     nearest = score_sequences(model, Sequences.of(events), [0.0] * model.family.event_size, context=context)
     return int(nearest.nll.argmin()), (drawing, text), sentences
-
-
-def like_the_runs(found: Sequences, facts: Mapping[str, Any]) -> Sequences:
-    """Return lines of another pen with about as many points a letter, and letters as high, as a run's."""
-    letters = sum(len(str(text)) for text in found.fields["text"])
-    thin = max(1, round(len(found.data) / letters / facts["points_per_letter"]))
-    cleaning = Cleaning(smooth=SMOOTHED if thin > 1 else 0, thin=thin, height=facts["body"])
-    return cleaned(found, cleaning)
 
 
 def _write(out: Path, written: Written, unit: float, order: Order) -> list[Path]:
@@ -256,24 +248,7 @@ def _write(out: Path, written: Written, unit: float, order: Order) -> list[Path]
 
 def _draw(model: Handwriting, line: Any, text: str, style: int | None, order: Order) -> None:
     """Draw the pictures of a line that are asked for."""
-    styles = None if style is None else [style]
     if order.attention is not None:
-        (weights,) = model.attention([line], [text], styles)
-        attention_plot(weights, text, line, order.attention)
-    if order.density is None:
-        return
-    events, family = model.events(line), model.family
-    ((_, params),) = predictions(model, [events], context=model.context([text], styles))
-    first = len(line) - len(events)  # the point of the first event
-    moves = Distribution(family, params).marginal([0, 1])
-    pen = np.cumsum(line[:, :2], axis=0)
-
-    def log_density(number: int, places: np.ndarray) -> np.ndarray:
-        return moves.family(moves.params[number - first]).log_prob(places - pen[number - 1])
-
-    if family.event_size == 3:
-        end = np.exp(Distribution(family, params).marginal([2]).log_prob(np.ones((len(events), 1))))
-    else:
-        draw = np.tile([1.0, 0.0, 0.0], (len(events), 1))
-        end = 1 - np.exp(Distribution(family, params).marginal([2, 3, 4]).log_prob(draw))
-    density_plot(line, log_density, order.density, ends=np.append(np.zeros(first), end))
+        attention_picture(model, line, text, order.attention, style)
+    if order.density is not None:
+        density_picture(model, line, order.density, text, style)

@@ -51,11 +51,7 @@ def corpus_lines(
         InputError: if there are too few lines.
     """
     found = read_handwriting(data)
-    if base is None:
-        cleaning = _cleaning(network, found)
-    else:  # another's pen and unit: as many points a letter, as high as the run's letters
-        own = _cleaning({"points_per_letter": base["points_per_letter"]}, found)
-        cleaning = replace(own, height=base["body"])
+    cleaning = _cleaning(network, found) if base is None else like_the_runs(found, base)
     lines = cleaned(found, cleaning)
     limit = network.get("longest")
     long = lines.lengths > limit if limit else np.zeros(len(lines), bool)
@@ -94,6 +90,17 @@ def corpus_lines(
         facts["styles"] = [*base["styles"], data.stem] if base.get("styles") else None
         facts = {name: value for name, value in facts.items() if value is not None}
     return training, held_out, facts
+
+
+def like_the_runs(lines: Sequences, facts: Mapping[str, Any]) -> Cleaning:
+    """Return what makes lines of another pen and unit like a run's: as high, as many points a letter.
+
+    Args:
+        lines: with texts.
+        facts: of the run.
+    """
+    thinned = _cleaning({"points_per_letter": facts["points_per_letter"]}, lines)
+    return replace(thinned, height=facts["body"])
 
 
 def _cleaning(network: Mapping[str, Any], lines: Sequences) -> Cleaning:

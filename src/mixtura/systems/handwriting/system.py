@@ -87,7 +87,7 @@ class Writing(System):
         "prediction-wide": Preset({**PUBLISHED, "units": (900,)}, epochs=40, batch_size=32, patience=5),
         # To go on from one of those with --from, as in the paper.
         "noise": Preset({"recipe": "noise"}, epochs=40, batch_size=32, patience=10),
-        "small": Preset(OURS, epochs=10, batch_size=16, learning_rate=4e-3),
+        "small": Preset(OURS, epochs=5, batch_size=16, learning_rate=4e-3),
         # For small data sets, such as one hand's.
         "words": Preset(OURS, epochs=20, batch_size=16, learning_rate=4e-3),
         # The small network on all points, for the paper's protocol.

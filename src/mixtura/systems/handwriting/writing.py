@@ -15,7 +15,7 @@ from mixtura.data.strokes import Lines, from_polylines, polylines
 from mixtura.generation import Generated
 from mixtura.generation.results import Carry
 from mixtura.generation.stopping import Stop
-from mixtura.layers.window import Window
+from mixtura.layers.window import window_in, with_text
 from mixtura.models.handwriting import Handwriting, events_line
 from mixtura.sampling import Sampler
 
@@ -254,7 +254,7 @@ class Followed(Stop):
     def __call__(self, event: Any, state: Any, memory: Any) -> tuple[Any, Any]:
         """Return which sequences end, and the memory after a step."""
         last, track, count = memory
-        weights = Window(*ops.split(state[-2], 3, axis=-1)).weights(state[-1].shape[1] + 1)
+        weights = window_in(state).weights(state[-1].shape[1] + 1)
         letter = ops.cast(ops.argmax(weights, axis=-1), track.dtype) + 1
         track = track + letter[:, None] * ops.one_hot(count, self.steps, dtype=track.dtype)
         return letter >= last, (last, track, count + 1)
@@ -276,7 +276,7 @@ def followed(
     _, state = model.program("unroll", lambda *given: model.unroll(given[0], context=given[1]))(
         events, context
     )
-    weights = Window(*ops.split(state[-2], 3, axis=-1)).weights(len(text) + ROOM)
+    weights = window_in(state).weights(len(text) + ROOM)
     ahead = int(ops.convert_to_numpy(ops.argmax(weights, axis=-1))[0]) - len(text)
     begun = gone_on(model, None, context, 0, Followed(1), 0)
     begun = replace(
@@ -305,14 +305,7 @@ def gone_on(
         carry = Carry(event, model.initial_state(1, context), memory, ended)
         nothing = np.zeros((1, 0, model.family.event_size))
         return Generated(nothing, np.zeros(1, int), carry, np.zeros(1, np.int64), rule)
-    *state, window, _ = found.state
-    normals = window.shape[-1] // 3
-    back = np.repeat([[0.0, 0.0, float(letters)]], normals, axis=1)
-    state = [
-        *state,
-        window - ops.convert_to_tensor(back, dtype=window.dtype),
-        ops.cast(model.text_of(context), window.dtype),
-    ]
+    state = with_text(found.state, ops.cast(model.text_of(context), dtype), letters)
     carry = Carry(found.carry.event, state, memory, ended)
     return replace(found, carry=carry, stop=rule)
 

@@ -164,6 +164,8 @@ def test_whole_numbers_have_a_recording_step_and_means_of_them_a_finer_one(tmp_p
     assert corpus(tmp_path, lines)[2]["steps"] == [1.0, 1.0]
     assert corpus(tmp_path, lines, points_per_letter=3)[2]["steps"] == [0.2, 0.2]
     assert corpus(tmp_path, lines, cleaning={"baseline": True})[2]["steps"] == [0.0, 0.0]
+    in_pixels = lines.map(lambda one: (one * [0.0006, 0.005, 1]).astype(np.float32))
+    assert corpus(tmp_path, in_pixels)[2]["steps"] == [0.0006, 0.005]
 
 
 def test_too_few_lines_are_refused(tmp_path):

@@ -117,7 +117,8 @@ def _step(found: Sequences, cleaning: Cleaning) -> list[float]:
     """Return the recording step of the offsets; a mean of points has a grid as much finer."""
     if cleaning.height or cleaning.baseline or cleaning.slant or cleaning.savgol:
         return [0.0, 0.0]
-    recorded = replace(found, data=found.data[:, :2]).recording_step()
+    # Files hold float32, whose decimals are seen in that type alone.
+    recorded = replace(found, data=found.data[:, :2].astype(np.float32)).recording_step()
     return [float(one) / max(1, cleaning.smooth) for one in recorded]
 
 

@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 # TensorFlow has no wheels for Python 3.14 yet.
 BACKENDS := jax torch $(shell $(PYTHON) -c 'import sys; sys.version_info < (3, 14) and print("tensorflow")' 2>/dev/null)
 CONTRACT_TESTS := tests/families tests/layers tests/training tests/generation tests/models/test_linear.py tests/models/test_sequence.py \
-	tests/models/test_mdn_rnn.py tests/models/test_sketch_js.py tests/models/test_sketch_rnn.py tests/models/test_variational.py tests/test_losses.py \
+	tests/models/test_mdn_rnn.py tests/models/test_sketch_js.py tests/models/test_sketch_rnn.py tests/models/test_handwriting.py tests/models/test_variational.py tests/test_losses.py \
 	$(wildcard tests/test_metrics.py tests/test_scores.py tests/test_sampling.py tests/test_defects.py)
 BENCHMARKS ?= benchmarks/families.py benchmarks/training.py benchmarks/generation.py
 

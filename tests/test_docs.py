@@ -29,6 +29,7 @@ def test_the_readmes_python_runs(capsys):
         "characters.md",
         "families.md",
         "impsy.md",
+        "handwriting.md",
         "kanji.md",
         "moves.md",
         "negative-log-likelihood.md",

@@ -77,7 +77,7 @@ def train(
             print(f"{label}: {shown}")
     own = f" --system {system}" if system.endswith(".py") else ""
     print(f"All numbers are in {out}/report.json, figures in {out}/figures.")
-    print(f"Next: mixtura generate {out}{own} --out FILE")
+    print(f"Next: {result.usage.replace('RUN', f'{out}{own}')}")
 
 
 def systems() -> None:

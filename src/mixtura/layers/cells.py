@@ -117,18 +117,17 @@ class LSTMCell(_Cell):
         """Return h' and [h', c'] from what enters the gates, without its bias, and c."""
         if self.layer_norm:
             sums = self._normalised(sums, 4) * self.gain
-        sums = sums + self.bias
-        if self._clipped is not None:
-            sums = self._clipped(sums)
-        i, f, g, o = ops.split(sums, 4, axis=-1)
+        clipped = self._clipped or _as_it_is
+        i, f, g, o = ops.split(sums + self.bias, 4, axis=-1)
         if self.peephole:
             i, f = i + self.peepholes[0] * c, f + self.peepholes[1] * c
-        candidate = ops.tanh(g)
+        i, f, candidate = clipped(i), clipped(f), ops.tanh(clipped(g))
         if keep is not None:
             candidate = candidate * keep
         c = ops.sigmoid(f) * c + ops.sigmoid(i) * candidate
         if self.peephole:
             o = o + self.peepholes[2] * c
+        o = clipped(o)
         shown = self._normalised(c, 1) * self.cell_gain + self.cell_bias if self.layer_norm else c
         h = ops.sigmoid(o) * ops.tanh(shown)
         return h, [h, c]
@@ -212,6 +211,10 @@ def kernels(*layers: Any) -> list[Any]:
 
 def _dtype(x: Any) -> str:
     return keras.backend.standardize_dtype(x.dtype)
+
+
+def _as_it_is(x: Any) -> Any:
+    return x
 
 
 def _forget_less(shape: tuple[int, ...], dtype: Any = None) -> Any:

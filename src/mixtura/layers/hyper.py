@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from mixtura.families.checks import positive_int
-from mixtura.layers.cells import LSTMCell
+from mixtura.layers.cells import LSTMCell, product
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -116,7 +116,7 @@ class HyperLSTMCell(LSTMCell):
             2,
             axis=-1,
         )
-        sums = by_x * ops.matmul(inputs, self.kernel) + by_h * ops.matmul(h, self.recurrent_kernel)
+        sums = by_x * product(inputs, self.kernel) + by_h * product(h, self.recurrent_kernel)
         sums = sums + _spread(ops.matmul(seen, self.shift_embedding), self.shift)
         if self.layer_norm:
             sums = sums + self.inner_bias

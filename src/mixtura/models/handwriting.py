@@ -23,7 +23,6 @@ from mixtura.models.sketch_rnn import padded
 from mixtura.sampling import Sampler
 
 LETTER = 60  # points of a letter at most, unless told otherwise
-PATIENCE = 3  # letters by which the whole window may be past a text before it stops in the middle of a stroke
 
 
 @keras.saving.register_keras_serializable(package="mixtura")
@@ -41,9 +40,9 @@ class Handwriting(SequenceModel):
     letter knows its neighbours. The context of a sequence is its text in codes, `(letters,)`, padded with 0
     (see `context`); where there are styles, the number of one stands before it.
 
-    Graves' networks stop when the window is past the last letter, $\phi(t, U + 1) > \phi(t, u)$ for all u up
-    to U (section 5.3), which may cut that letter. Where events have an end, it must come while the window is
-    at the last letter or past it, else it ends but a stroke; and past it, any end of a stroke is the end.
+    Writing stops when the window is past the last letter, $\phi(t, U + 1) > \phi(t, u)$ for all u up to U
+    (section 5.3). Where events have an end, it stops with that too, if the window is at the last letter;
+    before, it ends but a stroke.
 
     Args:
         family: of an event: as published `Joint(offset=Mixture(Normal(2, "bivariate", scale="exp"), 20),
@@ -212,18 +211,14 @@ class Handwriting(SequenceModel):
             return is_end if self.family.event_size == 5 else None
         codes = ops.cast(context, "int32")[:, bool(self.num_styles) :]
         letters = ops.sum(ops.cast(ops.not_equal(codes, PADDING), "int32"), axis=1)
-        window = window_in(state)
-        weights = window.weights(codes.shape[1] + 1)
+        weights = window_in(state).weights(codes.shape[1] + 1)
         of_text = ops.arange(codes.shape[1] + 1)[None] <= letters[:, None]
         looked_at = ops.argmax(ops.where(of_text, weights, -ops.ones_like(weights)), axis=1)
         is_past = ops.equal(ops.cast(looked_at, "int32"), letters)
         if self.family.event_size == 3:
             return is_past
         is_at_last = ops.cast(looked_at, "int32") >= letters - 1
-        is_far = ops.min(window.place, axis=-1) > ops.cast(letters + PATIENCE, window.place.dtype)
-        is_lifted = event[:, 2] < 0.5
-        done = ops.logical_or(ops.logical_and(is_end, is_at_last), ops.logical_and(is_lifted, is_past))
-        return ops.logical_or(done, is_far)
+        return ops.logical_or(ops.logical_and(is_end, is_at_last), is_past)
 
     # ------------------------------------------------------------------ texts
 
@@ -335,8 +330,8 @@ class Handwriting(SequenceModel):
     def extended(self, alphabet: Alphabet, num_styles: int | None = None) -> Handwriting:
         """Return this network for an alphabet with more symbols, or more styles, what it has learnt kept.
 
-        A new symbol begins as the nearest old one (see `Alphabet.substitute`), or as the mean of all; a new
-        style as the mean of all.
+        A new symbol begins as the one that stood for it, else as the nearest old one (see
+        `Alphabet.substitute`), else as the mean of all; a new style as the mean of all.
 
         Args:
             alphabet: has the symbols of the old one first.
@@ -353,7 +348,8 @@ class Handwriting(SequenceModel):
         model = type(self)(**arguments, alphabet=alphabet)
         rows = []  # of old symbols, whose mean a new one begins with
         for symbol in alphabet.symbols[len(old) :]:
-            near = [one for one in old.substitute(symbol) if one in old.symbols] or list(old.symbols)
+            stood_for = old.symbols[-1:] if old.other else old.substitute(symbol)
+            near = [one for one in stood_for if one in old.symbols] or list(old.symbols)
             rows.append([old.symbols.index(one) for one in near])
         size = len(old)
         for mine, other in zip(self.weights, model.weights, strict=True):

@@ -34,6 +34,7 @@ class Trained(NamedTuple):
         numbers: the system's own.
         params: how many weights the network has.
         epochs: of training, the ones before a resumption included.
+        usage: the command that uses the model, with RUN for the folder.
     """
 
     scores: SequenceScores
@@ -41,6 +42,7 @@ class Trained(NamedTuple):
     numbers: Mapping[str, Any]
     params: int
     epochs: int
+    usage: str
 
 
 def train(
@@ -107,7 +109,8 @@ def train(
     scores = system.score(model, corpus.test or corpus.validation, step)
     numbers = system.report(Outcome(model, settings, corpus, history, scores, run.path / "figures", seed))
     _draw_losses(history, scores, held_out, run.figure("loss"))
-    result = Trained(scores, held_out, numbers, model.count_params(), len(history["loss"]))
+    usage = system.usage(model)
+    result = Trained(scores, held_out, numbers, model.count_params(), len(history["loss"]), usage)
     about = {"params": result.params, "epochs": result.epochs, "held_out": held_out}
     run.write("report.json", {"scores": scores.to_dict(), **about, system.name: dict(numbers)})
     return result

@@ -185,6 +185,10 @@ class System:
         """Return the endings of the files that `write` writes."""
         return ".csv", ".npz"
 
+    def usage(self, model: SequenceModel) -> str:
+        """Return the command that uses a model, with RUN for the folder."""
+        return "mixtura generate RUN --out FILE"
+
     def check_ending(self, path: Path, facts: Mapping[str, Any]) -> None:
         """Raise an InputError if the system has no format for a path's ending; call it before any work."""
         if path.suffix.lower() not in (endings := self.endings(facts)):

@@ -130,6 +130,8 @@ def write(run: Path, text: str, out: Path, order: Order) -> Given:
             f"{out} ends in {out.suffix!r}; handwriting is written to {', '.join(('.gif', *ENDINGS))}."
         )
     pictures = [path for path in (order.attention, order.density) if path is not None]
+    if len({out, *pictures}) <= len(pictures):
+        raise InputError(f"{out} and the pictures are to be different files; received one name twice.")
     for path in (out, *pictures):
         check_output(path, order.overwrite, Path(order.style) if order.style else None)
     for path in pictures:

@@ -43,7 +43,9 @@ def corpus_lines(
 
     Args:
         data: what `read_handwriting` reads.
-        network: of the preset.
+        network: of the preset. With `hand`, lines are somebody's own, from another pen and in another unit:
+            they are made like the run's, in a style of their own, and what the alphabet lacks is added to it.
+            Else lines are like those that the run was trained on.
         seed: of the split, where the data have none.
         base: the facts of a run that is trained on.
 
@@ -51,16 +53,24 @@ def corpus_lines(
         InputError: if there are too few lines.
     """
     found = read_handwriting(data)
-    cleaning = _cleaning(network, found) if base is None else like_the_runs(found, base)
+    is_hand = bool(network.get("hand"))
+    if base is None:
+        cleaning = _cleaning(network, found)
+    else:
+        cleaning = like_the_runs(found, base) if is_hand else Cleaning(**base["cleaning"])
     lines = cleaned(found, cleaning)
     limit = network.get("longest")
     long = lines.lengths > limit if limit else np.zeros(len(lines), bool)
     lines = lines[~long & (lines.lengths >= FEWEST)]
     if len(lines) < 2:
         raise InputError(f"{data} has {counted(len(lines), 'line')} to learn from; expected at least 2.")
-    if base is not None and base.get("styles"):  # one hand more
-        lines = replace(lines, fields={**lines.fields, "style": np.full(len(lines), len(base["styles"]))})
-    training, held_out = _parts(lines, seed)
+    styles = None if base is None else base.get("styles")
+    if styles and is_hand:  # one more
+        lines = replace(lines, fields={**lines.fields, "style": np.full(len(lines), len(styles))})
+        styles = [*styles, _another(data.stem, styles)]
+    elif styles:
+        lines = with_styles(lines, styles, data)
+    training, held_out = _parts(lines, seed, share=1 / 5 if is_hand else 1 / 18)
     texts = [str(text) for text in lines.fields["text"]]
     letters = sum(map(len, texts))
     step = _step(found, cleaning)
@@ -82,13 +92,15 @@ def corpus_lines(
         facts["styles"] = [str(name) for name in lines.facts["styles"]]
     alphabet = GRAVES if network.get("alphabet") == "graves" else Alphabet.of(texts)
     facts["alphabet"] = [alphabet.symbols, alphabet.other]
-    if base is not None:  # the units are the network's
+    if base is not None:  # the units are the network's, and so is what it knows
         for name in ("spread", "mean", "std", "step", "body"):
             facts[name] = base[name]
         facts["longest_text"] = max(base["longest_text"], facts["longest_text"])
-        facts["alphabet"] = [Alphabet(*base["alphabet"]).extended(texts).symbols, False]
-        facts["styles"] = [*base["styles"], data.stem] if base.get("styles") else None
-        facts = {name: value for name, value in facts.items() if value is not None}
+        known = Alphabet(*base["alphabet"])
+        alphabet = known.extended(texts) if is_hand or any(map(known.unknown, texts)) else known
+        facts["alphabet"] = [alphabet.symbols, alphabet.other]
+        facts.pop("styles", None)
+        facts |= {"hand": is_hand, **({"styles": styles} if styles else {})}
     return training, held_out, facts
 
 
@@ -122,7 +134,7 @@ def _step(found: Sequences, cleaning: Cleaning) -> list[float]:
     return [float(one) / max(1, cleaning.smooth) for one in recorded]
 
 
-def _parts(lines: Sequences, seed: int) -> tuple[Sequences, Sequences]:
+def _parts(lines: Sequences, seed: int, share: float) -> tuple[Sequences, Sequences]:
     """Return lines to learn from and others: as IAM-OnDB's lists or a field `split` say, or by text."""
     sets = lines.fields.get("iam_set")
     if sets is not None and np.isin(sets, HELD_OUT).any() and np.isin(sets, LEARNT_FROM).any():
@@ -130,15 +142,24 @@ def _parts(lines: Sequences, seed: int) -> tuple[Sequences, Sequences]:
     if (split := lines.fields.get("split")) is not None and 0 < (split == 0).sum() < len(lines):
         return lines[split == 0], lines[split != 0]
     texts, number = np.unique(lines.fields["text"], return_inverse=True)
-    count = max(1, round(len(texts) / 18))  # texts that are never learnt
+    count = max(1, round(share * len(texts)))  # that are never learnt
     if len(texts) < 2:
         raise InputError(f"there is one text, {str(texts[0])!r}; expected at least 2, one to hold out.")
     held = np.isin(number, np.random.default_rng(seed).permutation(len(texts))[:count])
     return lines[~held], lines[held]
 
 
+def _another(name: str, names: Sequence[str]) -> str:
+    """Return a name that is not among those there are."""
+    number, found = 1, name
+    while found in names:
+        number += 1
+        found = f"{name}-{number}"
+    return found
+
+
 def augmented(lines: Sequences, network: Mapping[str, Any], seed: int) -> Sequences:
-    """Return each line so many times, each time stretched and sheared by chance of its own."""
+    """Return so many copies of each line, each stretched and sheared by chance of its own."""
     copies, by = network.get("copies", 1), network.get("stretch", 0.0)
     several = lines[np.tile(np.arange(len(lines)), copies)]
     if not by:
@@ -185,3 +206,13 @@ def style_number(name: str, styles: Sequence[str]) -> int:
     if name not in styles:
         raise InputError(f"there is no style {name!r}; expected one of {', '.join(styles)}.")
     return list(styles).index(name)
+
+
+def together(first: Sequences, second: Sequences) -> Sequences:
+    """Return the lines of both, with the fields and facts that the first has."""
+    fields = {
+        name: np.concatenate([value, second.fields[name]])
+        for name, value in first.fields.items()
+        if name in second.fields
+    }
+    return replace(Sequences.of([*first, *second], **fields), facts=first.facts)

@@ -40,7 +40,8 @@ def report(outcome: Outcome) -> dict[str, Any]:
     folder, number = outcome.figures, int(np.argsort(held_out.lengths)[len(held_out) // 2])
     line, text, style = as_lines(held_out)[number], None, None
     if model.alphabet is not None:
-        numbers["text_gain"] = text_gain(model, held_out, scores, corpus.step)
+        if len(held_out) > 1:  # there is another text
+            numbers["text_gain"] = text_gain(model, held_out, scores, corpus.step)
         text = str(held_out.fields["text"][number])
         style = int(held_out.fields["style"][number]) if model.num_styles else None
         attention_picture(model, line, text, folder / "attention.png", style)

@@ -23,11 +23,9 @@ from mixtura.systems.handwriting import data as corpora
 from mixtura.systems.handwriting.heads import head
 from mixtura.systems.handwriting.reporting import report
 from mixtura.systems.handwriting.scoring import context_of, score_lines
+from mixtura.systems.handwriting.strings import texts as made_up
 from mixtura.systems.system import Corpus, Outcome, Preset, System
 from mixtura.training import AdaptiveWeightNoise, Ragged, Run, graves_rmsprop, initialize_head
-
-# What a network without a text to write of its own writes.
-TEXTS = ("a network that writes", "the quick brown fox", "several right answers", "jumps over the lazy dog")
 
 # Graves' networks (2013, sections 4 and 5) and their training. Of his data he repaired missing readings and
 # left out steps that are too long; by what measure is not said.
@@ -54,6 +52,7 @@ OURS: Mapping[str, Any] = {
     "points_per_letter": 11,
     "dither": True,
 }
+REHEARSED_BIAS = 0.5  # neat enough to learn from, and not all alike
 NOISE = 0.075  # the weights' standard deviation at the start, as in the paper
 
 
@@ -67,13 +66,16 @@ class Writing(System):
     - `cleaning`: of the lines, see `Cleaning`; `points_per_letter`: if given, lines are thinned to about so
       many, after smoothing;
     - `longest`: points of a line; longer ones are left out;
-    - `copies`, `stretch`: how often each line is learnt from in an epoch, and by how much it is stretched and
-      sheared each time;
+    - `hand`: whether the lines are somebody's own, see `corpus_lines`;
+    - `copies`, `stretch`: how many copies of each line there are, and by how much they are stretched and
+      sheared;
+    - `rehearsed`: how many lines of its own a trained network goes on learning from beside new ones, written
+      by itself before it learns: else it forgets what the few new lines do not have (Robins 1995,
+      Catastrophic forgetting, rehearsal and pseudorehearsal, Connection Science 7);
     - `dither`: whether there is noise of a recording step on the targets;
     - `recipe`: "graves" for the published optimizer and clipped derivatives, "noise" with adaptive weight
       noise too;
-    - `bias`: what is written at unless told otherwise;
-    - `recogniser_epochs`: of the recogniser that a report trains to measure legibility; 0 for none.
+    - `bias`: what is written at unless told otherwise.
     """
 
     name = "handwriting"
@@ -99,7 +101,10 @@ class Writing(System):
         ),
         # To go on from any with --from and a few lines of one's own.
         "own": Preset(
-            {"copies": 8, "stretch": 0.1}, epochs=20, batch_size=4, learning_rate=5e-4, patience=5, buckets=2
+            {"hand": True, "copies": 24, "stretch": 0.1, "rehearsed": 240},
+            epochs=10,
+            batch_size=8,
+            learning_rate=2e-3,
         ),
         "tiny": Preset(
             {**OURS, "components": 2, "units": (8,), "windows": 2, "encoder_size": 4, "style_size": 2},
@@ -114,12 +119,20 @@ class Writing(System):
     def read(self, path: Path, facts: Mapping[str, Any]) -> Sequences:
         """Return lines as events, cleaned as those of the run were."""
         lines = corpora.lines_of(path, facts)
-        if "styles" in facts:
+        if "styles" in facts and facts.get("hand") and "style" not in lines.fields:
+            lines = replace(
+                lines, fields={**lines.fields, "style": np.full(len(lines), len(facts["styles"]) - 1)}
+            )
+        elif "styles" in facts:
             lines = corpora.with_styles(lines, facts["styles"], path)
         return corpora.as_events(lines, facts["event_size"])
 
     def corpus(self, data: Path | None, preset: Preset, seed: int) -> Corpus:
         """Return lines split as IAM-OnDB's lists say, or by their texts."""
+        if "head" not in preset.network:
+            raise InputError(
+                "the preset goes on from a run; name it with --from, or handwriting for the shipped one."
+            )
         return self._corpus(data, preset, seed, preset.network)
 
     def start_from(
@@ -130,11 +143,12 @@ class Writing(System):
         corpus = self._corpus(
             data, preset, seed, {**preset.network, "text": model.alphabet is not None}, facts
         )
-        if model.alphabet is None:
-            return model, corpus
-        styles = len(corpus.facts["styles"]) if model.num_styles else 0
-        model = model.extended(Alphabet(*corpus.facts["alphabet"]), styles)
-        return model, corpus
+        if model.alphabet is not None:
+            styles = len(corpus.facts["styles"]) if model.num_styles else 0
+            model = model.extended(Alphabet(*corpus.facts["alphabet"]), styles)
+        limited = type(model).from_config({**model.get_config(), "clip": self._limits(preset, corpus)})
+        limited.set_weights(model.get_weights())
+        return limited, corpus
 
     def _corpus(
         self,
@@ -169,6 +183,11 @@ class Writing(System):
         else:
             write_handwriting(path, sequences)
 
+    def usage(self, model: SequenceModel) -> str:
+        """Return the command that uses a model."""
+        assert isinstance(model, Handwriting)
+        return super().usage(model) if model.alphabet is None else "mixtura write TEXT --run RUN --out FILE"
+
     # ------------------------------------------------------------------ the model
 
     def build(self, preset: Preset, corpus: Corpus, seed: int) -> SequenceModel:
@@ -181,13 +200,17 @@ class Writing(System):
             own["num_styles"] = len(facts.get("styles", ()))
             own["style_size"] = settings.get("style_size", 0) if own["num_styles"] else 0
             own["num_styles"] *= bool(own["style_size"])
-        if settings.get("recipe"):  # his limits are for the loss of a line, Keras' loss is a mean
-            points = preset.batch_size * corpus.training.lengths.mean()
-            own["clip"] = (100.0 / points, 10.0 / points)
-        model = Handwriting(family, seed=seed, **own)
+        model = Handwriting(family, seed=seed, clip=self._limits(preset, corpus), **own)
         if settings["head"] != "graves":
             initialize_head(model, corpus.training.data[::7], seed=seed)
         return model
+
+    def _limits(self, preset: Preset, corpus: Corpus) -> tuple[float, float]:
+        """Return Graves' limits of derivatives, which are for the loss of a line; Keras' loss is a mean."""
+        if not preset.network.get("recipe"):
+            return 0.0, 0.0
+        points = preset.batch_size * float(corpus.training.lengths.mean())
+        return 100.0 / points, 10.0 / points
 
     def fit(
         self,
@@ -199,11 +222,26 @@ class Writing(System):
         title: str | None = None,
     ) -> Mapping[str, Sequence[float]]:
         """Train on copies of the lines, see `augmented`; the corpus keeps them as they are."""
+        assert isinstance(model, Handwriting)
         lines = corpora.augmented(corpora.as_lines(corpus.training), preset.network, seed)
+        if (count := preset.network.get("rehearsed")) and model.alphabet is not None:
+            longest = int(corpus.training.facts["longest_text"])
+            lines = corpora.together(lines, self._rehearsed(model, count, longest, seed))
         events = corpora.as_events(lines, model.family.event_size)
         lengths = {"line": float(events.lengths.mean()), "points": len(events.data)}
         preset = replace(preset, network={**preset.network, **lengths})
         return super().fit(model, preset, replace(corpus, training=events), seed, run, title)
+
+    def _rehearsed(self, model: Handwriting, count: int, longest: int, seed: int) -> Sequences:
+        """Return lines that the network writes as it is, in all styles but the last, which is new."""
+        assert model.alphabet is not None
+        wanted = texts_of(model.alphabet, count, longest, seed)
+        styles = None
+        if model.num_styles:
+            styles = np.random.default_rng(seed).integers(model.num_styles - 1, size=len(wanted))
+        lines = model.write(wanted, bias=REHEARSED_BIAS, styles=styles, seed=seed)
+        fields = {} if styles is None else {"style": styles}
+        return Sequences.of(lines, text=np.array(wanted), **fields)
 
     def rows(self, model: SequenceModel, preset: Preset, sequences: Sequences) -> Ragged:
         """Return whole lines and their texts."""
@@ -245,10 +283,7 @@ class Writing(System):
             return corpora.as_lines(Sequences.of(drawn[row] for row in range(count)))
         if settings.get("prompt") is not None:
             raise InputError("a network that writes texts takes no prompt; see `mixtura write`.")
-        texts = [model.alphabet.substituted(TEXTS[n % len(TEXTS)]) for n in range(count)]
-        texts = ["".join(one for one in text if one in model.alphabet.symbols) for text in texts]
-        if not all(text.strip() for text in texts):
-            raise InputError("the alphabet has none of the letters of our texts; see `mixtura write`.")
+        texts = texts_of(model.alphabet, count, facts["longest_text"], 0 if seed is None else seed)
         styles = None
         if model.num_styles:
             styles = np.random.default_rng(seed).integers(model.num_styles, size=count)
@@ -265,6 +300,27 @@ class Writing(System):
     def report(self, outcome: Outcome) -> dict[str, Any]:
         """Draw the pictures, and return the numbers; see `reporting.report`."""
         return report(outcome)
+
+
+def texts_of(alphabet: Alphabet, count: int, longest: int, seed: int) -> list[str]:
+    """Return so many texts that are made up, without what an alphabet lacks.
+
+    Args:
+        alphabet: of the texts.
+        count: how many.
+        longest: characters of a text.
+        seed: of the texts.
+
+    Raises:
+        InputError: if nothing is left of them.
+    """
+    known = set(alphabet.symbols)
+    several = [alphabet.substituted(text) for text in made_up(4 * count, seed)]
+    kept = ["".join(one for one in text if one in known).strip()[:longest].strip() for text in several]
+    found = [text for text in kept if len(text) > 1]
+    if not found:
+        raise InputError("the alphabet has too few letters for texts of our own; see `mixtura write`.")
+    return [found[number % len(found)] for number in range(count)]
 
 
 _OF_THE_MODEL = (

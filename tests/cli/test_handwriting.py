@@ -211,6 +211,9 @@ def test_outputs_that_cannot_be_written(write, main, folder, tmp_path):
     code, _, err = main(*arguments, "--out", tmp_path / "a.png")
     assert code == 2
     assert "ends in '.png'; handwriting is written to .gif, .npz, .json, .inkml, .svg" in err
+    code, _, err = main(*arguments, "--out", tmp_path / "a.svg", "--attention", tmp_path / "a.svg")
+    assert (code, "different files" in err) == (2, True)
+    assert not list(tmp_path.iterdir())
     for name in ("a.svg", "d.png"):
         (tmp_path / name).write_text("mine")
         code, _, err = main(*arguments, "--out", tmp_path / "a.svg", "--density", tmp_path / "d.png")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import mixtura as mx
-from mixtura.data.alphabets import GRAVES
+from mixtura.data.alphabets import GRAVES, Alphabet
 from mixtura.data.cleaning import Cleaning, cleaned
 from mixtura.data.sequences import Sequences, read_sequences, write_sequences
 from mixtura.errors import InputError
@@ -14,9 +14,11 @@ from mixtura.models import Handwriting
 from mixtura.systems import runs
 from mixtura.systems.handwriting import data as corpora
 from mixtura.systems.handwriting.scoring import paper_protocol, text_gain
+from mixtura.systems.handwriting.system import texts_of
 from mixtura.systems.registry import find
 
 RNG = np.random.default_rng(5)
+COUNT = 40  # lines
 LETTERS = {
     "a": [(1, -2), (1, 2), (1, 0)],
     "b": [(0, -3), (1, 3), (2, 0)],
@@ -48,7 +50,7 @@ def lines_of(count, **fields):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("lines") / "lines.npz"
-    write_sequences(path, lines_of(26))
+    write_sequences(path, lines_of(COUNT))
     return path
 
 
@@ -63,7 +65,7 @@ def test_training_leaves_numbers_and_pictures(run):
     report = json.loads((run / "report.json").read_text())
     own = report["handwriting"]
     assert own["nats_per_line"] == pytest.approx(report["scores"]["nll_per_sequence"])
-    assert own["lines"]["training"] + own["lines"]["held out"] == 26
+    assert own["lines"]["training"] + own["lines"]["held out"] == COUNT
     assert own["cleaning"]["thin"] == 1
     assert np.isfinite(
         [own["text_gain"], own["paper"]["nats_per_line"], own["paper"]["sum_squared_error"]]
@@ -87,7 +89,7 @@ def test_it_writes_texts_of_its_own_alphabet(run, tmp_path, name):
 
 def test_a_run_is_evaluated_on_lines_as_they_were_recorded(run, data):
     scores = runs.evaluate(run, data)
-    assert len(scores.nll) == 26
+    assert len(scores.nll) == COUNT
     # The first point is given.
     assert scores.counts.tolist() == (read_sequences(data).lengths - 1).tolist()
 
@@ -95,16 +97,74 @@ def test_a_run_is_evaluated_on_lines_as_they_were_recorded(run, data):
 @pytest.mark.slow
 def test_one_goes_on_with_ones_own_hand_and_new_letters(run, tmp_path):
     own = [a_line(text, unit=0.5) for text in ("ab", "cab", "bca ab", "aab")]
-    write_sequences(tmp_path / "mine.npz", Sequences.of(own, text=np.array(["ab", "cab", "bca ab", "ázb"])))
-    runs.train(
-        find("handwriting"), tmp_path / "mine.npz", tmp_path / "own", preset="own", start=run, epochs=1
-    )
+    mine = tmp_path / "mine.npz"
+    write_sequences(mine, Sequences.of(own, text=np.array(["ab", "cab", "bca ab", "ázb"])))
+    runs.train(find("handwriting"), mine, tmp_path / "own", preset="own", start=run, epochs=1)
     _, before, about = runs.opened(run)
     _, model, config = runs.opened(tmp_path / "own")
     assert model.alphabet.symbols == before.alphabet.symbols + "zá"
     assert config["facts"]["spread"] == about["facts"]["spread"]
     assert config["facts"]["cleaning"]["height"] == about["facts"]["body"]
     assert config["start"] == run.name
+    assert len(runs.evaluate(tmp_path / "own", mine).nll) == 4
+
+
+def going_on(run, data, preset):
+    system = find("handwriting")
+    _, model, config = runs.opened(run)
+    return model, config["facts"], *system.start_from(model, config["facts"], data, system.presets[preset], 0)
+
+
+def test_noise_goes_on_with_the_same_lines_units_and_network(run, data):
+    before, facts, model, corpus = going_on(run, data, "noise")
+    for name in ("cleaning", "steps", "spread", "mean", "std", "alphabet"):
+        assert corpus.facts[name] == facts[name]
+    assert model.count_params() == before.count_params()
+    np.testing.assert_array_equal(model.get_weights()[0], before.get_weights()[0])
+    points = 32 * corpus.training.lengths.mean()  # the limits are for its own batches
+    assert model.clip == pytest.approx((100 / points, 10 / points))
+
+
+def test_a_hand_is_a_style_of_its_own_name(tmp_path):
+    write_sequences(tmp_path / "print.npz", lines_of(10))
+    training, held_out, facts = corpora.corpus_lines(
+        tmp_path / "print.npz",
+        {"hand": True},
+        seed=0,
+        base={**BASE, "styles": ["round", "print"]},
+    )
+    assert facts["styles"] == ["round", "print", "print-2"]
+    assert set(training.fields["style"]) == set(held_out.fields["style"]) == {2}
+    assert len(held_out) >= 2
+    assert facts["alphabet"] == ["x abc", False]
+
+
+BASE = {
+    "spread": 1.0,
+    "step": 1.0,
+    "mean": [0.0, 0.0],
+    "std": [1.0, 1.0],
+    "body": 2.0,
+    "points_per_letter": 8.0,
+    "longest_text": 9,
+    "alphabet": ["x", False],
+    "cleaning": {},
+}
+
+
+@pytest.mark.parametrize("preset", ["own", "noise"])
+def test_what_goes_on_needs_a_run(data, tmp_path, preset):
+    with pytest.raises(InputError, match="goes on from a run; name it with --from"):
+        runs.train(find("handwriting"), data, tmp_path / "out", preset=preset)
+    assert not (tmp_path / "out").exists()
+
+
+def test_texts_of_its_own_fit_an_alphabet():
+    texts = texts_of(Alphabet("abcdefgh"), 30, 6, seed=0)
+    assert len(texts) == 30
+    assert all(0 < len(text) <= 6 and set(text) <= set("abcdefgh") for text in texts)
+    with pytest.raises(InputError, match="too few letters"):
+        texts_of(Alphabet("漢"), 3, 6, seed=0)
 
 
 def test_only_handwriting_is_trained_on(data, tmp_path, run):

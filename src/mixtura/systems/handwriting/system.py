@@ -13,6 +13,7 @@ import numpy as np
 from mixtura.data.alphabets import Alphabet
 from mixtura.data.handwriting import write_handwriting
 from mixtura.data.sequences import Sequences
+from mixtura.data.sketches import write_sketches
 from mixtura.drawing import sheet
 from mixtura.errors import InputError
 from mixtura.evaluation.sequences import SequenceScores
@@ -180,8 +181,10 @@ class Writing(System):
         if path.suffix.lower() == ".svg":
             labels = [str(text) for text in sequences.fields["text"]] if "text" in sequences.fields else None
             sheet(list(sequences), path, labels=labels, columns=1, cell=360)
-        else:
+        elif "text" in sequences.fields:
             write_handwriting(path, sequences)
+        else:
+            write_sketches(path, sequences)
 
     def usage(self, model: SequenceModel) -> str:
         """Return the command that uses a model."""

@@ -141,6 +141,7 @@ def test_pictures_of_what_the_network_looked_at_and_expected(write, tmp_path):
             assert min(image.size) > 100
 
 
+@pytest.mark.slow
 def test_styles_have_names_and_files_have_hands(write, tmp_path):
     for run, first in (("styled", "round"), ("continued", "steep")):
         written = {}

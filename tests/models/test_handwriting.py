@@ -102,6 +102,7 @@ def test_a_longer_padding_of_texts_changes_nothing(model):
     )
 
 
+@pytest.mark.slow
 def test_the_gradient_reaches_every_weight(model):
     if keras.backend.backend() != "jax":
         pytest.skip("computed with jax.grad")
@@ -119,6 +120,7 @@ def test_the_gradient_reaches_every_weight(model):
         assert np.abs(numpy(gradient)).max() > 0, variable.path
 
 
+@pytest.mark.slow
 def test_the_window_of_a_line_is_what_generating_it_saw(model):
     styles = styles_of(model, 1)
     context = model.context(["a bc"], None if styles is None else styles)

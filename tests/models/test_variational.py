@@ -105,6 +105,7 @@ def test_columns_are_what_z_costs(model):
     np.testing.assert_allclose(numpy(floored(data, training=True))[:, 0, -2], 50.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_minimises_the_bound(model):
     found = drawings(5, 3, 8, 6, 4)
     rows = Ragged.padded([model.events(one) for one in found], 2, 1, context=np.array([0, 1, 0, 1, 1]))

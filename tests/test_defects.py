@@ -14,6 +14,7 @@ import mixtura as mx
 from mixtura import scores
 
 
+@pytest.mark.slow
 def test_an_epsilon_or_a_missing_constant_changes_the_density():
     """Densities padded with an epsilon inside the logarithm, or without their constant, are not densities."""
     for family, reference in ((mx.Normal(1), stats.norm(2, 3)), (mx.Laplace(1), stats.laplace(2, 3))):

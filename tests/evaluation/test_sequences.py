@@ -54,6 +54,7 @@ def test_long_sequences_go_through_in_pieces(model, recorded, monkeypatch):
         np.testing.assert_allclose(params, whole[number], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dimensions_are_scored_with_the_others_integrated_out(model, recorded):
     weights = [np.arange(len(one)) > 0 for one in recorded]
     scores = score_sequences(model, recorded, weights=weights, dims=[1, 2])

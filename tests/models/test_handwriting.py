@@ -75,7 +75,11 @@ def styles_of(model, count):
 
 @pytest.mark.parametrize(
     ("units", "alphabet", "count"),
-    [((400, 400, 400), None, 3_368_121), ((900,), None, 3_366_121), ((400, 400, 400), GRAVES, 3_653_751)],
+    [
+        pytest.param((400, 400, 400), None, 3_368_121, marks=pytest.mark.slow),
+        pytest.param((900,), None, 3_366_121, marks=pytest.mark.slow),
+        ((400, 400, 400), GRAVES, 3_653_751),
+    ],
     ids=["prediction", "prediction, one layer", "synthesis"],
 )
 def test_weights_are_as_many_as_published(units, alphabet, count):
@@ -196,6 +200,7 @@ def test_events_are_the_line_again(size, first_ends):
         assert line_events(line, 5, whole=False)[-1, 3] == 1
 
 
+@pytest.mark.slow
 def test_new_symbols_and_styles_leave_what_is_known(model):
     styles = model.num_styles + 1 if model.num_styles else None
     more = model.extended(Alphabet("abc á-"), styles)

@@ -47,6 +47,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(run, call, tmp_path, swiped
         respond(tmp_path / "nothing", call, tmp_path / "out.csv")
 
 
+@pytest.mark.slow
 def test_a_call_is_drawn_as_it_is_heard(run, tmp_path):
     call = tmp_path / "call.csv"
     call.write_text("time,x,y\n0,1e30,-1e30\n1e30,0.5,0.5\n")

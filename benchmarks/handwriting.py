@@ -30,12 +30,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import machine
+from machine import Work
 
 machine.settle()
 
@@ -75,7 +75,6 @@ TEXTS = (
     "a line of text, written point after point",
     "several answers are right, none is the mean",
 )
-Work = dict[str, tuple[Callable[[], Any], float]]  # what to time, and by what to multiply its time
 
 
 class Size(NamedTuple):
@@ -250,19 +249,6 @@ def training(size: Size) -> Work:
     return {name: (run, 1e6 / (len(events) * size.steps)) for name, run in runs.items()}
 
 
-def measure(work: Work, repetitions: int) -> dict[str, list[float]]:
-    """Return microseconds of each contestant in each repetition, after one that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for number in range(1 + repetitions):
-        for name, (run, factor) in work.items():
-            time.sleep(0.05)  # PyTorch's threads spin for a while after their work
-            before = time.perf_counter()
-            run()
-            if number:
-                times[name].append((time.perf_counter() - before) * factor)
-    return times
-
-
 def compared(task: str, times: dict[str, list[float]], comparisons: Any) -> dict[str, Any]:
     """Return one row of the results: times in microseconds of a point, and ratios."""
     return {
@@ -348,7 +334,7 @@ def main() -> None:
         if arguments.only in (None, task):
             print()
             with torch.set_grad_enabled(task == "training"):
-                times = measure(prepare(size), arguments.repetitions)
+                times = machine.timed(prepare(size), arguments.repetitions)
             content["rows"].append(row := compared(task, times, comparisons))
             show(row, weights)
             if BFLOAT16 in times:

@@ -6,7 +6,8 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 RESULTS = Path(__file__).parent / "results"
+
+Work = dict[str, tuple[Callable[[], Any], float]]  # what to time, and by what to multiply its time
 
 
 def settle() -> None:
@@ -24,6 +27,24 @@ def settle() -> None:
         "OMP_NUM_THREADS": str(CORES),  # as many as XLA takes
         "OMP_WAIT_POLICY": "PASSIVE",  # PyTorch's threads sleep, not spin, while others are timed
     }
+
+
+def timed(work: Work, repetitions: int) -> dict[str, list[float]]:
+    """Return the times of each contestant in each repetition, after one that does not count.
+
+    Args:
+        work: of each contestant what it does, and by what its seconds are multiplied.
+        repetitions: how many; in each, all take their turn.
+    """
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for number in range(1 + repetitions):
+        for name, (run, factor) in work.items():
+            time.sleep(0.05)  # PyTorch's threads spin for a while after their work
+            before = time.perf_counter()
+            run()
+            if number:
+                times[name].append((time.perf_counter() - before) * factor)
+    return times
 
 
 def describe(packages: Sequence[str]) -> dict[str, Any]:

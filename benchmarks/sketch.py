@@ -30,12 +30,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import machine
+from machine import Work
 
 machine.settle()
 
@@ -87,7 +87,6 @@ class Size(NamedTuple):
 
 
 TINY = Size(16, 8, 4, 3, 10, 40, 4, 50, 2, 20, 25)
-Work = dict[str, tuple[Callable[[], Any], float]]  # what to time, and by what to multiply its time
 
 
 def network(size: Size, dropout: float = 0.0) -> mx.models.SketchRNN:
@@ -231,19 +230,6 @@ def latency(size: Size) -> Work:
     }
 
 
-def measure(work: Work, repetitions: int) -> dict[str, list[float]]:
-    """Return milliseconds of each contestant in each repetition, after one that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for number in range(1 + repetitions):
-        for name, (run, factor) in work.items():
-            time.sleep(0.05)  # PyTorch's threads spin for a while after their work
-            before = time.perf_counter()
-            run()
-            if number:
-                times[name].append((time.perf_counter() - before) * factor)
-    return times
-
-
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description="Time Sketch-RNN against the same network in PyTorch.")
@@ -265,7 +251,7 @@ def main() -> None:
         if arguments.only in (None, task):
             print()
             with torch.set_grad_enabled(task == "training"):
-                times = measure(prepare(size), arguments.repetitions)
+                times = machine.timed(prepare(size), arguments.repetitions)
             content["rows"].append(row := compared(task, times, comparisons))
             show(row)
     if not (arguments.tiny or arguments.only):

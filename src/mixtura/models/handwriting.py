@@ -181,7 +181,7 @@ class Handwriting(SequenceModel):
 
     def text_of(self, context: Any) -> Any:
         """Return the vectors of texts, `(batch, letters, size)`, zero on padding."""
-        codes = ops.cast(context, "int32")[:, bool(self.num_styles) :]
+        codes = ops.cast(self.codes_of(context), "int32")
         if not self.encoder_size:
             return ops.one_hot(codes, len(self.alphabet or "") + 1)[..., 1:]
         is_letter = ops.cast(ops.not_equal(codes, PADDING), self.compute_dtype)[..., None]
@@ -209,7 +209,7 @@ class Handwriting(SequenceModel):
         is_end = event[:, -1] > 0.5  # where there are five
         if self.alphabet is None:
             return is_end if self.family.event_size == 5 else None
-        codes = ops.cast(context, "int32")[:, bool(self.num_styles) :]
+        codes = ops.cast(self.codes_of(context), "int32")
         letters = ops.sum(ops.cast(ops.not_equal(codes, PADDING), "int32"), axis=1)
         weights = window_in(state).weights(codes.shape[1] + 1)
         of_text = ops.arange(codes.shape[1] + 1)[None] <= letters[:, None]
@@ -245,6 +245,10 @@ class Handwriting(SequenceModel):
         if numbers.min() < 0 or numbers.max() >= self.num_styles:
             raise ValueError(f"styles must be below {self.num_styles}; received {numbers.max()}")
         return np.concatenate([numbers[:, None], codes], axis=1)
+
+    def codes_of(self, context: Any) -> Any:
+        """Return the codes of a context's texts, without the styles before them."""
+        return context[:, bool(self.num_styles) :]
 
     def events(self, drawing: np.ndarray, whole: bool = True) -> np.ndarray:
         """Return a line `(n, 3)` as events; see `line_events`."""

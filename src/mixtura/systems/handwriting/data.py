@@ -26,14 +26,25 @@ BODIES = 200  # lines that the height of letters is measured on
 
 
 def lines_of(path: Path, facts: Mapping[str, Any]) -> Sequences:
-    """Return the lines of a file, cleaned and scaled as those of a run were.
+    """Return the lines of a file, cleaned as those of a run were, their styles numbered as in it.
+
+    Lines without a style are, where the run has learnt somebody's own hand, of that one.
 
     Args:
         path: what `read_handwriting` reads.
         facts: of the run.
+
+    Raises:
+        InputError: as `read_handwriting` and `with_styles`.
     """
     found = cleaned(read_handwriting(path), Cleaning(**facts["cleaning"]))
-    return found[found.lengths >= FEWEST]
+    found = found[found.lengths >= FEWEST]
+    styles = facts.get("styles")
+    if styles is None:
+        return found
+    if facts.get("hand") and "style" not in found.fields:
+        return in_style(found, len(styles) - 1)
+    return with_styles(found, styles, path)
 
 
 def corpus_lines(
@@ -66,7 +77,7 @@ def corpus_lines(
         raise InputError(f"{data} has {counted(len(lines), 'line')} to learn from; expected at least 2.")
     styles = None if base is None else base.get("styles")
     if styles and is_hand:  # one more
-        lines = replace(lines, fields={**lines.fields, "style": np.full(len(lines), len(styles))})
+        lines = in_style(lines, len(styles))
         styles = [*styles, _another(data.stem, styles)]
     elif styles:
         lines = with_styles(lines, styles, data)
@@ -91,16 +102,15 @@ def corpus_lines(
     if "styles" in lines.facts:
         facts["styles"] = [str(name) for name in lines.facts["styles"]]
     alphabet = GRAVES if network.get("alphabet") == "graves" else Alphabet.of(texts)
-    facts["alphabet"] = [alphabet.symbols, alphabet.other]
     if base is not None:  # the units are the network's, and so is what it knows
         for name in ("spread", "mean", "std", "step", "body"):
             facts[name] = base[name]
         facts["longest_text"] = max(base["longest_text"], facts["longest_text"])
         known = Alphabet(*base["alphabet"])
         alphabet = known.extended(texts) if is_hand or any(map(known.unknown, texts)) else known
-        facts["alphabet"] = [alphabet.symbols, alphabet.other]
         facts.pop("styles", None)
         facts |= {"hand": is_hand, **({"styles": styles} if styles else {})}
+    facts["alphabet"] = [alphabet.symbols, alphabet.other]
     return training, held_out, facts
 
 
@@ -192,9 +202,12 @@ def with_styles(lines: Sequences, styles: Sequence[str], path: Path) -> Sequence
     if "style" not in lines.fields:
         raise InputError(f"{path} does not say in which style lines are; expected the field `style`.")
     names = [str(lines.facts["styles"][number]) for number in lines.fields["style"]]
-    return replace(
-        lines, fields={**lines.fields, "style": np.array([style_number(n, styles) for n in names])}
-    )
+    return in_style(lines, [style_number(name, styles) for name in names])
+
+
+def in_style(lines: Sequences, numbers: int | Sequence[int]) -> Sequences:
+    """Return lines in one style, or each in its own."""
+    return replace(lines, fields={**lines.fields, "style": np.broadcast_to(numbers, len(lines))})
 
 
 def style_number(name: str, styles: Sequence[str]) -> int:

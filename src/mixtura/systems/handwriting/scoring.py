@@ -39,7 +39,7 @@ def text_gain(model: Handwriting, events: Sequences, scores: SequenceScores, ste
     """
     context = context_of(model, events)
     assert context is not None
-    codes = context[:, bool(model.num_styles) :]
+    codes = model.codes_of(context)
     letters = (codes != 0).sum(axis=1)
     order = np.argsort(letters, kind="stable")
     other = np.empty(len(order), int)

@@ -118,15 +118,8 @@ class Writing(System):
     # ------------------------------------------------------------------ data
 
     def read(self, path: Path, facts: Mapping[str, Any]) -> Sequences:
-        """Return lines as events, cleaned as those of the run were."""
-        lines = corpora.lines_of(path, facts)
-        if "styles" in facts and facts.get("hand") and "style" not in lines.fields:
-            lines = replace(
-                lines, fields={**lines.fields, "style": np.full(len(lines), len(facts["styles"]) - 1)}
-            )
-        elif "styles" in facts:
-            lines = corpora.with_styles(lines, facts["styles"], path)
-        return corpora.as_events(lines, facts["event_size"])
+        """Return lines as events, see `lines_of`."""
+        return corpora.as_events(corpora.lines_of(path, facts), facts["event_size"])
 
     def corpus(self, data: Path | None, preset: Preset, seed: int) -> Corpus:
         """Return lines split as IAM-OnDB's lists say, or by their texts."""

@@ -1,7 +1,8 @@
-"""Layers: heads that turn features into a family's parameters, ensembles, and an embedding of numbers."""
+"""Layers: heads that turn features into a family's parameters, cells, convolutions, ensembles, embeddings."""
 
 from mixtura.layers.cells import GRUCell, LSTMCell
 from mixtura.layers.clipping import ClipGradient
+from mixtura.layers.convolution import PatchConv2D, TransposedConv2D
 from mixtura.layers.ensemble import EnsembleDense, EnsembleMDN
 from mixtura.layers.hyper import HyperLSTMCell
 from mixtura.layers.mdn import MDN
@@ -17,7 +18,9 @@ __all__ = [
     "GRUCell",
     "HyperLSTMCell",
     "LSTMCell",
+    "PatchConv2D",
     "PiecewiseLinear",
     "RecurrentStack",
+    "TransposedConv2D",
     "WindowStack",
 ]

@@ -1,0 +1,1 @@
+"""World models (Ha & Schmidhuber 2018): an agent that learns in its own dream."""

@@ -1,0 +1,169 @@
+"""Episodes, how one is played, and the job of playing one that engines hand to workers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mixtura.errors import InputError
+from mixtura.files import replacing
+from mixtura.systems.world.environments import Environment, World
+from mixtura.systems.world.policies import Policy
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """One episode of T decisions.
+
+    Attributes:
+        seed: of its environment and policy.
+        observations: before each decision and after the last, `(T + 1, ...)`; none where they were not kept.
+        actions: the codes, `(T, size)`, float32.
+        rewards: `(T,)`, float32.
+        terminated: whether it ended by itself; else it was cut off.
+    """
+
+    seed: int
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: bool
+
+    @property
+    def total(self) -> float:
+        """The sum of the rewards."""
+        return float(self.rewards.sum(dtype=np.float64))
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    def save(self, path: Path) -> None:
+        """Write the episode as a compressed npz: `obs` and `action` as published, and what else there is.
+
+        Codes are kept in float16, as published.
+        """
+        with replacing(path) as temporary:
+            np.savez_compressed(
+                temporary,
+                obs=self.observations,
+                action=self.actions.astype(np.float16),
+                reward=self.rewards,
+                terminated=self.terminated,
+                seed=self.seed,
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Episode:
+        """Read an episode.
+
+        Raises:
+            InputError: if the file is none that `save` wrote.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(
+                    seed=int(file["seed"]),
+                    observations=file["obs"],
+                    actions=file["action"].astype(np.float32),
+                    rewards=file["reward"],
+                    terminated=bool(file["terminated"]),
+                )
+        except Exception as error:  # damage shows in any way
+            raise InputError(f"{path} is no recorded episode ({type(error).__name__}: {error}).") from error
+
+
+def rollout(environment: Environment, policy: Policy, seed: int, keep: bool = True) -> Episode:
+    """Play one episode.
+
+    Args:
+        environment: where.
+        policy: who plays.
+        seed: of both.
+        keep: whether the episode keeps its observations.
+    """
+    player = policy.start(environment.actions, seed)
+    observation = environment.reset(seed)
+    observations, codes, rewards = [observation], [], []
+    terminated = truncated = False
+    while not (terminated or truncated):
+        code = player(observation)
+        observation, reward, terminated, truncated = environment.step(code)
+        codes.append(code)
+        rewards.append(reward)
+        if keep:
+            observations.append(observation)
+    return Episode(
+        seed=seed,
+        observations=np.stack(observations)[: None if keep else 0],
+        actions=np.stack(codes).astype(np.float32),
+        rewards=np.array(rewards, np.float32),
+        terminated=terminated,
+    )
+
+
+class Job(NamedTuple):
+    """An episode to be played.
+
+    Attributes:
+        world: where.
+        policy: who plays; it can be pickled.
+        seed: of both.
+        record: the folder of recordings that gets the episode; None for none.
+        actions: whether the codes are wanted.
+    """
+
+    world: World
+    policy: Policy
+    seed: int
+    record: Path | None = None
+    actions: bool = False
+
+
+class Played(NamedTuple):
+    """What became of a job: the sum of the rewards, how many decisions, and the codes where wanted."""
+
+    seed: int
+    total: float
+    steps: int
+    terminated: bool
+    codes: np.ndarray | None = None
+
+
+_open: dict[str, Environment] = {}  # of this process, at most one
+
+
+def play(job: Job) -> Played:
+    """Play an episode, in an environment that stays open for the next one."""
+    environment = _opened(job.world)
+    try:
+        episode = rollout(environment, job.policy, job.seed, keep=job.record is not None)
+    except Exception:
+        close()  # a game that failed is in no state for another episode
+        raise
+    if job.record is not None:
+        episode.save(path_of(job.record, job.seed))
+    codes = episode.actions if job.actions else None
+    return Played(job.seed, episode.total, len(episode), episode.terminated, codes)
+
+
+def close() -> None:
+    """Close the environment that `play` left open."""
+    for key in list(_open):
+        _open.pop(key).close()
+
+
+def path_of(folder: Path, seed: int) -> Path:
+    """Return the file of an episode in a folder of recordings."""
+    return folder / f"{seed:09d}.npz"
+
+
+def _opened(world: World) -> Environment:
+    key = json.dumps(world.to_config(), sort_keys=True)
+    if key not in _open:
+        close()
+        _open[key] = Environment(world)
+    return _open[key]

@@ -137,7 +137,11 @@ _open: dict[str, Environment] = {}  # of this process, at most one
 
 
 def play(job: Job) -> Played:
-    """Play an episode, in an environment that stays open for the next one."""
+    """Play an episode, in an environment that stays open for the next one.
+
+    Raises:
+        InputError: if its file cannot be written.
+    """
     environment = _opened(job.world)
     try:
         episode = rollout(environment, job.policy, job.seed, keep=job.record is not None)
@@ -145,7 +149,13 @@ def play(job: Job) -> Played:
         close()  # a game that failed is in no state for another episode
         raise
     if job.record is not None:
-        episode.save(path_of(job.record, job.seed))
+        path = path_of(job.record, job.seed)
+        try:
+            episode.save(path)
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be written ({error.strerror or error}); the episodes before it are kept."
+            ) from error
     codes = episode.actions if job.actions else None
     return Played(job.seed, episode.total, len(episode), episode.terminated, codes)
 

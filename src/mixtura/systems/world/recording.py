@@ -1,0 +1,151 @@
+"""Recordings: a folder with a file for each episode, named by its seed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from mixtura.errors import InputError
+from mixtura.systems.world.engines import Engine
+from mixtura.systems.world.environments import World
+from mixtura.systems.world.policies import Policy
+from mixtura.systems.world.rollouts import Episode, Job, path_of, play
+
+
+class Recording:
+    """Episodes in a folder; it may be filled while it is read.
+
+    Args:
+        folder: where; it need not exist.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def seeds(self) -> list[int]:
+        """Return the seeds of the episodes that are there, in order."""
+        names = (re.fullmatch(r"(\d{9,})\.npz", path.name) for path in self.folder.glob("*.npz"))
+        return sorted(int(name[1]) for name in names if name)
+
+    def path(self, seed: int) -> Path:
+        """Return the file of an episode."""
+        return path_of(self.folder, seed)
+
+    def read(self, seed: int) -> Episode:
+        """Read an episode.
+
+        Raises:
+            InputError: if it is missing or damaged.
+        """
+        return Episode.load(self.path(seed))
+
+    def episodes(self) -> Iterator[Episode]:
+        """Read the episodes, one at a time, in the order of their seeds."""
+        return map(self.read, self.seeds())
+
+    def frames(self, count: int, seed: int) -> np.ndarray:
+        """Draw observations without replacement, reading one episode at a time.
+
+        All observations are equally likely, and the sample is in random order.
+
+        Args:
+            count: how many; all there are, if there are fewer.
+            seed: of the draw.
+
+        Returns:
+            `(count, ...)`.
+
+        Raises:
+            InputError: if there are none.
+        """
+        seeds = self.seeds()
+        if not seeds:
+            raise InputError(f"{self.folder} has no recorded episodes.")
+        lengths = np.array([_frames_in(self.path(one)) for one in seeds])
+        rng = np.random.default_rng(seed)
+        chosen = rng.permutation(lengths.sum())[:count]
+        episode = np.searchsorted(np.cumsum(lengths), chosen, side="right")
+        within = chosen - (np.cumsum(lengths) - lengths)[episode]
+        sample: np.ndarray | None = None
+        for number in np.unique(episode):
+            observations = self.read(seeds[number]).observations
+            if sample is None:
+                sample = np.empty((len(chosen), *observations.shape[1:]), observations.dtype)
+            sample[episode == number] = observations[within[episode == number]]
+        assert sample is not None
+        return sample
+
+    @property
+    def bytes(self) -> int:
+        """What the files take on disk."""
+        return sum(self.path(seed).stat().st_size for seed in self.seeds())
+
+
+def collect(
+    engine: Engine,
+    world: World,
+    policy: Policy,
+    folder: str | Path,
+    seeds: Iterable[int],
+    *,
+    max_bytes: int | None = None,
+    progress: Callable[[], object] | None = None,
+) -> Recording:
+    """Play the episodes that a recording lacks; a collection that was cut off goes on.
+
+    Args:
+        engine: what plays them.
+        world: where.
+        policy: who plays.
+        folder: of the recording.
+        seeds: of the episodes.
+        max_bytes: what the recording may take on disk.
+        progress: called with every episode that is there.
+
+    Raises:
+        InputError: if the recording has reached `max_bytes`, or a file cannot be written, as on a full disk.
+            The episodes that are finished stay.
+    """
+    recording = Recording(folder)
+    seeds = list(seeds)
+    there = {*recording.seeds()}
+    missing = [seed for seed in seeds if seed not in there]
+    for _ in range(len(seeds) - len(missing)):
+        _tell(progress)
+    size = recording.bytes
+    jobs = [Job(world, policy, seed, recording.folder.absolute()) for seed in missing]
+    if jobs:
+        _check(recording, size, max_bytes, len(jobs))
+    with closing(engine.map(play, jobs)) as played:
+        for done, (number, _) in enumerate(played, start=1):
+            _tell(progress)
+            size += recording.path(missing[number]).stat().st_size
+            if done < len(jobs):
+                _check(recording, size, max_bytes, len(jobs) - done)
+    return recording
+
+
+def _tell(progress: Callable[[], object] | None) -> None:
+    if progress is not None:
+        progress()
+
+
+def _check(recording: Recording, size: int, max_bytes: int | None, left: int) -> None:
+    if max_bytes is not None and size >= max_bytes:
+        raise InputError(
+            f"{recording.folder} takes {size / 1e6:.1f} MB, at least the {max_bytes / 1e6:.1f} MB allowed, "
+            f"and {left} episodes are missing; it keeps the {len(recording.seeds())} that are finished."
+        )
+
+
+def _frames_in(path: Path) -> int:
+    """Return how many observations a file has, of which only the rewards are read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return len(file["reward"]) + 1
+    except Exception as error:  # damage shows in any way
+        raise InputError(f"{path} is no recorded episode ({type(error).__name__}: {error}).") from error

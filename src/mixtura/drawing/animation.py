@@ -15,6 +15,7 @@ from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from mixtura.data.markup import plain
+from mixtura.drawing.films import write_gif
 from mixtura.drawing.pages import (
     PRINT,
     RULE,
@@ -153,18 +154,8 @@ def _write_gif(path: Path, timed: Sequence[_Timed], width: float, height: float,
     total = timed[-1].times[-1]
     step = max(_FRAME, math.ceil(100 * total / FRAMES) / 100)  # GIF counts hundredths of a second
     count = math.ceil(total / step)
-    first, *others = _frames(timed, width, height, paper, step * np.arange(1, count + 1))
-    durations = [round(1000 * step)] * (count - 1) + [round(1000 * HELD)]
-    first.save(
-        path,
-        "GIF",
-        save_all=True,
-        append_images=others,
-        duration=durations,
-        loop=0,
-        optimize=True,
-        disposal=1,
-    )
+    frames = _frames(timed, width, height, paper, step * np.arange(1, count + 1))
+    write_gif(path, frames, [step] * (count - 1) + [HELD])
 
 
 def _frames(

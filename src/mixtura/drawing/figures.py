@@ -40,20 +40,21 @@ _STYLE: Any = {
 
 
 def new_figure(
-    columns: int = 1, width: float = 4.2, height: float = 3.6, **subplots: Any
+    columns: int = 1, width: float = 4.2, height: float = 3.6, rows: int = 1, **subplots: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its row of axes, in the house style.
+    """Return a figure and its axes, row by row, in the house style.
 
     Args:
         columns: how many axes stand side by side.
         width: the width of each, in inches.
         height: the figure's height, in inches.
+        rows: how many axes stand one above the other.
         **subplots: further arguments of `Figure.subplots`, such as `sharey`.
     """
     with rc_context(_STYLE):
         figure = Figure(figsize=(width * columns, height), layout="constrained")
-        axes = figure.subplots(1, columns, squeeze=False, **subplots)[0]
-    return figure, list(axes)
+        axes = figure.subplots(rows, columns, squeeze=False, **subplots)
+    return figure, list(axes.flat)
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 120) -> Path:

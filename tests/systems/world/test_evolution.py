@@ -175,7 +175,7 @@ def test_damage_is_one_sentence(tmp_path):
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cma", None)
-    with pytest.raises(InputError, match=r"needs cma; install mixtura\[worlds\]"):
+    with pytest.raises(InputError, match=r"needs cma; pip install 'mixtura\[worlds\]'"):
         evolve(sphere, 6, path=tmp_path / "r.npz", generations=1, **SETTINGS)
 
 

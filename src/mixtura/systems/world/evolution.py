@@ -14,6 +14,7 @@ import numpy as np
 from mixtura.errors import InputError
 from mixtura.families.checks import finite, natural, positive_int
 from mixtura.files import replacing
+from mixtura.systems.world.environments import imported
 
 _FORMAT = "mixtura evolution 1"
 
@@ -186,10 +187,7 @@ class _Strategy:
     """
 
     def __init__(self, start: np.ndarray, popsize: int, sigma: float, seed: int, diagonal: bool) -> None:
-        try:
-            import cma  # type: ignore[import-untyped]
-        except ImportError:
-            raise InputError("CMA-ES needs cma; install mixtura[worlds].") from None
+        cma = imported("cma", "worlds")
         from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
         self._threads = ThreadpoolController()

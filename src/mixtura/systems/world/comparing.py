@@ -145,7 +145,7 @@ def summary_table(rows: Mapping[str, Returns], title: str = "", against: str | N
     if against is not None and against not in rows:
         raise ValueError(f"against must be one of {', '.join(map(repr, rows))}; received {against!r}")
     table = Table(title=escape(title), min_width=len(title))
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for column in ("episodes", "mean return", "s.e.", "sd"):
         table.add_column(column, justify="right")
     if against is not None:

@@ -1,5 +1,6 @@
 """Models: architectures, ready to train."""
 
+from mixtura.models.controller import Controller
 from mixtura.models.handwriting import Handwriting
 from mixtura.models.imports import import_mdn_rnn
 from mixtura.models.linear import LinearMDNRNN
@@ -8,9 +9,12 @@ from mixtura.models.sequence import SequenceModel
 from mixtura.models.sketch_js import export_sketch_js, import_sketch_js
 from mixtura.models.sketch_rnn import SketchRNN
 from mixtura.models.tabular import tabular_ensemble
+from mixtura.models.vision import ConvVAE
 
 __all__ = [
     "MDNRNN",
+    "Controller",
+    "ConvVAE",
     "Handwriting",
     "LinearMDNRNN",
     "SequenceModel",

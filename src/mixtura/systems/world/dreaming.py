@@ -1,0 +1,230 @@
+"""Thousands of dreams at once: M and many controllers in one compiled loop. JAX only."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from jax import numpy as jnp
+from keras import ops
+
+from mixtura.families.draws import TensorDraws
+from mixtura.models.controller import Controller
+from mixtura.models.mdn_rnn import MDNRNN
+from mixtura.sampling import Sampler
+from mixtura.systems.world.actions import Actions
+from mixtura.systems.world.memory import Layout
+
+
+class SharedDraws(TensorDraws):
+    """Draws that all controllers share: controller p's dream r has the same luck for every p.
+
+    Args:
+        key: of JAX.
+        copies: the number of controllers; rows are theirs, one controller's dreams side by side.
+    """
+
+    def __init__(self, key: Any, copies: int) -> None:
+        super().__init__(key)
+        self._copies = copies
+
+    def split(self, count: int) -> list[TensorDraws]:
+        """Return so many independent sources."""
+        return [SharedDraws(part._seed, self._copies) for part in super().split(count)]
+
+    def normal(self, shape: tuple[Any, ...], like: Any) -> Any:
+        """Draw standard normal numbers."""
+        return self._spread(super().normal(self._one(shape), like))
+
+    def uniform(self, shape: tuple[Any, ...], like: Any) -> Any:
+        """Draw numbers from [0, 1)."""
+        return self._spread(super().uniform(self._one(shape), like))
+
+    def _one(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (shape[0] // self._copies, *shape[1:])
+
+    def _spread(self, rows: Any) -> Any:
+        return jnp.tile(rows, (self._copies, *[1] * (rows.ndim - 1)))
+
+
+class Dream:
+    """The world as M has it, for controllers to live in.
+
+    A dream begins at a recorded z. At every step the controller is given z and M's state, its action enters M
+    with that z, and the next z is drawn at a temperature; the dream is over when M says so.
+
+    Args:
+        memory: M.
+        layout: of its events.
+        controller: the form of the controllers.
+        features: what they are given: "z", "zh" or "zhc"; see `features_of`.
+        actions: what their outputs mean.
+        starts: z of the first moments of recorded episodes, `(n, z)`.
+        reward: of a step, where M predicts none.
+        shuffle: an order of z's numbers in which the controllers are given them; for comparison.
+    """
+
+    def __init__(
+        self,
+        memory: MDNRNN,
+        layout: Layout,
+        controller: Controller,
+        features: str,
+        actions: Actions,
+        starts: np.ndarray,
+        reward: float = 1.0,
+    ) -> None:
+        self.memory, self.layout, self.controller = memory, layout, controller
+        self.features, self.actions, self.reward = features, actions, float(reward)
+        self.starts = jnp.asarray(starts, jnp.float32)
+        self._variables = list(memory.variables)
+        self._returns = jax.jit(self._with_weights(self._live), static_argnames=("repeats", "expected"))
+        self._trace = jax.jit(self._with_weights(self._follow), static_argnames=("steps",))
+
+    def returns(
+        self,
+        params: np.ndarray,
+        seed: int,
+        repeats: int = 8,
+        temperature: float = 1.0,
+        steps: int = 500,
+        expected: bool = True,
+    ) -> np.ndarray:
+        """Return the sum of the rewards in each dream, `(P, repeats)`.
+
+        Args:
+            params: of P controllers, `(P, size)`.
+            seed: of the starts and of everything drawn: the same for all controllers.
+            repeats: dreams of each.
+            temperature: of z, as in `Sampler.world_models`.
+            steps: after which a dream is broken off.
+            expected: whether a dream goes on to the last step, each reward weighed by the probability that it
+                has not ended before, which is the expectation of the sum over the ends that could be
+                drawn; else ends are drawn.
+        """
+        values = [variable.value for variable in self._variables]
+        params = jnp.asarray(params, jnp.float32)
+        key = jax.random.key(seed)
+        found = self._returns(
+            values,
+            params,
+            key,
+            jnp.float32(temperature),
+            jnp.int32(steps),
+            repeats=repeats,
+            expected=expected,
+        )
+        return np.asarray(found)
+
+    def trace(
+        self, params: np.ndarray, seed: int, temperature: float = 1.0, steps: int = 500
+    ) -> dict[str, np.ndarray]:
+        """Return one controller's dream: `latents`, `codes`, `rewards` and `hazard` of every step."""
+        values = [variable.value for variable in self._variables]
+        params = jnp.asarray(params, jnp.float32)[None]
+        made = self._trace(values, params, jax.random.key(seed), jnp.float32(temperature), steps=steps)
+        return {name: np.asarray(value) for name, value in made.items()}
+
+    # ------------------------------------------------------------------ compiled
+
+    def _with_weights(self, function: Any) -> Any:
+        def run(values: Any, *arguments: Any, **static: Any) -> Any:
+            scope = keras.StatelessScope(state_mapping=list(zip(self._variables, values, strict=True)))
+            with scope:
+                return function(*arguments, **static)
+
+        return run
+
+    def _begin(self, key: Any, copies: int, repeats: int) -> tuple[Any, Any]:
+        """Return z and M's state of the first moment, for all dreams."""
+        numbers = jax.random.randint(key, (repeats,), 0, len(self.starts))
+        z = jnp.tile(self.starts[numbers], (copies, 1))
+        state = first_state(self.memory, self.actions.size, 1)
+        state = jax.tree.map(lambda one: jnp.tile(one, (copies * repeats, 1)), state)
+        return self._event(z), state
+
+    def _event(self, z: Any) -> Any:
+        """Return z as an event of a moment that is not the end."""
+        rest = self.memory.family.event_size - z.shape[-1]
+        return jnp.concatenate([z, jnp.zeros((*z.shape[:-1], rest), z.dtype)], axis=-1)
+
+    def _step(self, params: Any, sampler: Any, draws: TensorDraws, event: Any, state: Any) -> Any:
+        """Return the next event, the state, the code, and the logit of the end."""
+        given = features_of(jnp, self.features, self.layout.latent_of(event), state)
+        copies = params.shape[0]
+        given = given.reshape(copies, -1, given.shape[-1])
+        code = self.actions.decide(jnp, self.controller(jnp, params, given))
+        code = code.reshape(-1, code.shape[-1])
+        made, state = self.memory.step(self.memory.embed(event, code), state)
+        event = self.memory.family._sample(ops, made, draws, sampler, ())
+        return event, state, code, made[..., -1]
+
+    def _live(self, params: Any, key: Any, temperature: Any, steps: Any, repeats: int, expected: bool) -> Any:
+        copies = params.shape[0]
+        begin, draw = jax.random.split(key)
+        event, state = self._begin(begin, copies, repeats)
+        sampler = _sampler(temperature)
+        rows = copies * repeats
+
+        def going(carry: Any) -> Any:
+            t, _, _, alive, _ = carry
+            return (t < steps) & (alive > 0.001).any()
+
+        def body(carry: Any) -> Any:
+            t, event, state, alive, total = carry
+            draws = SharedDraws(jax.random.fold_in(draw, t), copies)
+            event, state, _, logit = self._step(params, sampler, draws, event, state)
+            rewards = self.layout.rewards_of(event, self.reward)
+            total = total + alive * rewards
+            if self.layout.done:
+                end = jax.nn.sigmoid(logit) if expected else event[..., -1]
+                alive = alive * (1 - end)
+                event = event.at[..., -1].set(0.0)
+            return t + 1, event, state, alive, total
+
+        start = (jnp.int32(0), event, state, jnp.ones(rows), jnp.zeros(rows))
+        return jax.lax.while_loop(going, body, start)[-1].reshape(copies, repeats)
+
+    def _follow(self, params: Any, key: Any, temperature: Any, steps: int) -> Any:
+        begin, draw = jax.random.split(key)
+        event, state = self._begin(begin, 1, 1)
+        sampler = _sampler(temperature)
+
+        def body(carry: Any, t: Any) -> Any:
+            event, state = carry
+            draws = SharedDraws(jax.random.fold_in(draw, t), 1)
+            before = self.layout.latent_of(event)[0]
+            event, state, code, logit = self._step(params, sampler, draws, event, state)
+            made = {
+                "latents": before,
+                "codes": code[0],
+                "rewards": jnp.broadcast_to(self.layout.rewards_of(event, self.reward), (1,))[0],
+                "hazard": jax.nn.sigmoid(logit[0]) if self.layout.done else jnp.zeros(()),
+            }
+            if self.layout.done:
+                event = event.at[..., -1].set(0.0)
+            return (event, state), made
+
+        return jax.lax.scan(body, (event, state), jnp.arange(steps))[1]
+
+
+def _sampler(temperature: Any) -> Any:
+    plain = Sampler(temperature, jnp.sqrt(temperature), 1.0)
+    return plain
+
+
+def features_of(xp: Any, features: str, z: Any, state: Any) -> Any:
+    """Return what a controller is given: z, M's output h and its cell c, as `features` names them."""
+    flat = keras.tree.flatten(state)
+    parts = {"z": z, "h": flat[-2] if len(flat) > 1 else flat[-1], "c": flat[-1]}
+    return xp.concatenate([parts[name] for name in features], axis=-1)
+
+
+def first_state(memory: MDNRNN, actions: int, batch_size: int) -> Any:
+    """Return M's state before the first decision: it has seen that an episode begins."""
+    start = ops.broadcast_to(memory.start_event(), (batch_size, memory.family.event_size))
+    x = memory.embed(start, ops.zeros((batch_size, actions)))
+    return memory.step(x, memory.initial_state(batch_size))[1]

@@ -1,0 +1,229 @@
+"""M: what happens next, learnt from recorded episodes that V has put into latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from mixtura.families import Affine, Bernoulli, Family, Independent, Joint, Mixture, Normal
+from mixtura.losses import NegativeLogLikelihood
+from mixtura.models.mdn_rnn import MDNRNN
+from mixtura.training.initialisation import begin_at
+from mixtura.training.ragged import Ragged
+
+
+class Series(NamedTuple):
+    """An episode of T decisions in latents.
+
+    Attributes:
+        mean: of z before each decision and after the last, `(T + 1, z)`.
+        log_variance: of z; -inf where z is known, as a state is.
+        actions: the codes, `(T, size)`.
+        rewards: `(T,)`.
+        terminated: whether it ended by itself.
+    """
+
+    mean: np.ndarray
+    log_variance: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: bool
+
+    def drawn(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw z of every moment, `(T + 1, z)`."""
+        noise = rng.standard_normal(self.mean.shape, np.float32)
+        return self.mean + np.exp(0.5 * self.log_variance) * noise
+
+
+class Layout(NamedTuple):
+    """What an event of M says of a moment: z, the reward that led to it if M predicts any, and the end.
+
+    Attributes:
+        latent: the size of z.
+        reward: whether rewards are part of it: where they are always the same they need not be.
+        done: whether the end is.
+    """
+
+    latent: int
+    reward: bool
+    done: bool
+
+    @classmethod
+    def of(cls, series: Sequence[Series]) -> tuple[Layout, float]:
+        """Return what recorded episodes ask for, and the reward where it is always the same.
+
+        The last reward of an episode may be another, as it is where a game subtracts for dying.
+        """
+        rewards = np.concatenate([one.rewards[:-1] for one in series])
+        constant = float(rewards[0]) if len(rewards) and np.ptp(rewards) == 0 else None
+        layout = cls(series[0].mean.shape[1], constant is None, any(one.terminated for one in series))
+        return layout, constant or 0.0
+
+    def events(self, series: Series, z: np.ndarray) -> np.ndarray:
+        """Return the events of an episode, `(T + 1, event_size)`: the first is where it begins."""
+        parts = [z]
+        if self.reward:
+            parts.append(np.concatenate([[0.0], series.rewards])[:, None])
+        if self.done:
+            done = np.zeros((len(z), 1))
+            done[-1] = series.terminated
+            parts.append(done)
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def latent_of(self, events: Any) -> Any:
+        """Return z of events."""
+        return events[..., : self.latent]
+
+    def rewards_of(self, events: Any, constant: float) -> Any:
+        """Return the rewards of events, or the constant where they have none."""
+        return events[..., self.latent] if self.reward else constant
+
+
+def family_of(
+    layout: Layout, series: Sequence[Series], components: int = 5, min_scale: float = 0.0, units: bool = True
+) -> Family:
+    """Return the family of M's events: each number of z is a mixture of normals of its own.
+
+    Args:
+        layout: what an event is made of.
+        series: what units are taken from.
+        components: of each mixture.
+        min_scale: the floor of the scale, in the units of each number.
+        units: whether z and rewards are standardised; as published they are not.
+    """
+    normal = Mixture(Normal(1, scale="exp", min_scale=min_scale), components)
+    latent: Family = Independent(normal, layout.latent)
+    reward: Family = Mixture(Normal(1, min_scale=max(min_scale, 1e-2)), components)
+    if units:
+        z = np.concatenate([one.mean for one in series])
+        latent = Affine(latent, z.mean(axis=0), np.maximum(z.std(axis=0), 1e-3))
+        rewards = np.concatenate([one.rewards for one in series])
+        reward = Affine(reward, rewards.mean(), max(rewards.std(), 1e-3))
+    parts = {"latent": latent}
+    if layout.reward:
+        parts["reward"] = reward
+    if layout.done:
+        parts["done"] = Bernoulli()
+    return Joint(**parts)
+
+
+@keras.saving.register_keras_serializable(package="mixtura")
+class MemoryLoss(NegativeLogLikelihood):
+    r"""The loss of M: latents per dimension, and the end of the episode with a weight of its own.
+
+    $$L_t = -\frac{1 - d_t}{N_z} \log p(z_t) - \log p(r_t) - w \log p(d_t)$$
+
+    The latents' density is as sharp as the game is predictable, and their sum over N_z dimensions would drown
+    the end d, which is rare. So it is their mean, as published, and w is large. Unlike a weight on the ends
+    alone (10 in the published code) w leaves the predicted hazard a probability. After the end there is no z
+    to predict.
+
+    Args:
+        family: of `family_of`.
+        done_weight: w.
+        **kwargs: see `NegativeLogLikelihood`.
+    """
+
+    def __init__(self, family: Family, done_weight: float = 10.0, **kwargs: Any) -> None:
+        super().__init__(family, **kwargs)
+        self.done_weight = float(done_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each event, `(*batch,)`."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        loss: Any = 0.0
+        for name, family, params, events in self.family._slices():
+            own = -family.log_prob(y_pred[..., params], y_true[..., events])
+            if name == "latent":
+                own = own / family.event_size
+                if "done" in self.family.names:
+                    own = own * (1 - y_true[..., -1])
+            loss = loss + (self.done_weight * own if name == "done" else own)
+        return loss
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "done_weight": self.done_weight}
+
+
+def rows(
+    layout: Layout, series: Sequence[Series], start: Any, length: int, batch_size: int, seed: int
+) -> Ragged:
+    """Return windows of the episodes, every z drawn anew from what V says of it.
+
+    An action enters M together with the z that it answers, and the event after it is predicted: inputs are
+    moved by one, and the first event of an episode, where it begins, is preceded by `start`.
+
+    Args:
+        layout: of the events.
+        series: the episodes.
+        start: the model's `start_event()`.
+        length: of the windows.
+        batch_size: of training.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    events = [layout.events(one, one.drawn(rng)) for one in series]
+    inputs = [np.concatenate([np.zeros_like(one.actions[:1]), one.actions]) for one in series]
+    return Ragged.windows(events, length, start=start, batch_size=batch_size, inputs=inputs)
+
+
+def build(family: Family, actions: int, units: Sequence[int], relative: bool, layout: Layout) -> MDNRNN:
+    """Return an untrained M.
+
+    Args:
+        family: of its events.
+        actions: the size of a code.
+        units: of its recurrent layers.
+        relative: whether z is predicted as a distance from the z before.
+        layout: of its events.
+    """
+    return MDNRNN(family, units, inputs_size=actions, relative=("latent",) if relative else False)
+
+
+def begin(model: MDNRNN, layout: Layout, series: Sequence[Series], seed: int) -> None:
+    """Start M's head at the distribution of what it predicts, whatever it sees."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(series))[:50]
+    parts = [layout.events(series[number], series[number].drawn(rng)) for number in chosen]
+    if model.relative:
+        parts = [
+            np.concatenate(
+                [one[1:, : layout.latent] - one[:-1, : layout.latent], one[1:, layout.latent :]], 1
+            )
+            for one in parts
+        ]
+    events = np.concatenate(parts)[:4000]
+    family = model.family
+    begin_at(model, family.fit(events, seed), 0.1)
+
+
+class Hazard(NamedTuple):
+    """The probability of the end that M gave every moment, and whether it came."""
+
+    predicted: np.ndarray
+    observed: np.ndarray
+
+
+def hazard(model: MDNRNN, layout: Layout, series: Sequence[Series], seed: int = 0) -> Hazard:
+    """Return what M said of the end of held-out episodes, step by step, given all before."""
+    table = rows(layout, series, model.start_event(), 128, 32, seed)
+    predicted, observed = [], []
+    [(x, y, weight)] = table.parts
+    family = model.family
+    for first in range(0, len(y), 32):
+        part = {name: value[first : first + 32] for name, value in x.items()}
+        params = np.asarray(ops.convert_to_numpy(_program(model)(part)))
+        logit = params[..., -1]
+        counts = weight[first : first + 32] > 0
+        predicted.append((1 / (1 + np.exp(-logit)))[counts])
+        observed.append(y[first : first + 32, :, -1][counts])
+    return Hazard(np.concatenate(predicted), np.concatenate(observed))
+
+
+def _program(model: MDNRNN) -> Any:
+    return model.program("call", model.call)

@@ -195,6 +195,39 @@ def test_workers_do_not_outlive_a_killed_parent(tasks, tmp_path):
     assert not list(tmp_path.glob("mixtura-worker-*"))
 
 
+@pytest.fixture(scope="module")
+def cluster(tasks):
+    """Start Ray on this machine; its workers find the tasks as those of a cluster find what is installed."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(tasks.__file__).parent))
+        with engine("ray", 2) as cluster:
+            yield cluster
+
+
+@pytest.mark.slow
+def test_ray_maps_as_the_others(cluster, tasks, tmp_path):
+    assert dict(cluster.map(tasks.square, range(20))) == {number: number**2 for number in range(20)}
+    first, second = (dict(cluster.map(tasks.process, range(8))) for _ in range(2))
+    assert len({pid for pid, *_ in [*first.values(), *second.values()]} - {os.getpid()}) <= 2
+    assert {tuple(facts) for _, *facts in first.values()} == {("cpu", False, False)}
+    with pytest.raises(LookupError, match="no two"):
+        list(cluster.map(tasks.fail, range(4)))
+    with closing(cluster.map(tasks.slow, [0, 300])) as results:
+        next(results)
+    assert dict(cluster.map(tasks.square, [3])) == {0: 9}
+
+
+@pytest.mark.slow
+def test_ray_does_again_what_crashed_or_hung(cluster, tasks, tmp_path):
+    for name, task, options in (("crash", tasks.crash, {}), ("hang", tasks.hang, {"timeout": 15})):
+        (tmp_path / name).mkdir()
+        items = [(number, str(tmp_path / name), 1) for number in range(4)]
+        assert dict(cluster.map(task, items, **options)) == {number: number for number in range(4)}
+    with pytest.raises(TrainingError, match="item 0 of 1 failed 3 times: its worker was lost"):
+        list(cluster.map(tasks.killed, [0]))
+
+
 def test_engines_by_name():
     assert isinstance(engine("serial"), Serial)
     with engine("processes", 3) as pool:

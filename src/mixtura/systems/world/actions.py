@@ -115,10 +115,12 @@ class OneOf(Actions):
 
     Args:
         count: how many there are.
+        first: the environment's number of the first.
         names: of the choices.
     """
 
     count: int
+    first: int = 0
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -135,7 +137,7 @@ class OneOf(Actions):
 
     def action(self, code: np.ndarray) -> int:
         """Return the number of the choice."""
-        return int(np.argmax(code))
+        return self.first + int(np.argmax(code))
 
     def random(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a choice, all being equally likely."""
@@ -278,8 +280,8 @@ def actions_of(
 
     if isinstance(space, spaces.Discrete):
         first, count = int(space.start), int(space.n)
-        if order is None and first == 0 and count > 1:
-            return OneOf(count, tuple(names))
+        if order is None and count > 1:
+            return OneOf(count, first, tuple(names))
         every = range(first, first + count)
         choices = tuple(int(one) for one in (order or every))
         if len(choices) < 2 or len({*choices}) < len(choices) or not {*choices} <= {*every}:
@@ -289,9 +291,7 @@ def actions_of(
             )
         return Ordered(choices, tuple(names))
     if order is not None:
-        raise InputError(
-            f"an order is for actions of which one is chosen (Discrete); received it for {space}."
-        )
+        raise InputError(f"an order is for Discrete actions, of which one is chosen; received {space}.")
     if isinstance(space, spaces.MultiBinary) and len(space.shape) == 1:
         return Buttons(space.shape[0], tuple(names))
     if isinstance(space, spaces.Box) and len(space.shape) == 1 and space.is_bounded():
@@ -302,9 +302,7 @@ def actions_of(
 
 def _names(given: Sequence[str], default: list[str]) -> tuple[str, ...]:
     if given and len(given) != len(default):
-        raise InputError(
-            f"{len(default)} names of actions are expected; received {len(given)}: {list(given)}."
-        )
+        raise InputError(f"expected {len(default)} names of actions; received {len(given)}: {list(given)}.")
     return tuple(given or default)
 
 

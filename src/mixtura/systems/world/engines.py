@@ -368,7 +368,7 @@ class Ray(_Pool):
 
     def _start(self) -> Any:
         options = {"num_cpus": 1, "runtime_env": {"env_vars": _ENVIRONMENT}}
-        return self._ray.remote(_Actor).options(**options).remote()
+        return self._ray.remote(_actor()).options(**options).remote()
 
     def _give(self, worker: Any, task: bytes) -> None:
         self._asked[worker] = worker.done.remote(task)
@@ -399,8 +399,18 @@ class Ray(_Pool):
                 self._ray.shutdown()
 
 
-class _Actor:
-    """What does tasks on a cluster."""
+def _actor() -> type:
+    """Return what does tasks on a cluster: a class that travels whole, and imports Mixtura without Keras."""
 
-    def done(self, task: bytes) -> bytes:
-        return _done(task)
+    class Actor:
+        def __init__(self) -> None:
+            import sys
+
+            sys.argv[0] = "mixtura"
+
+        def done(self, task: bytes) -> bytes:
+            from mixtura.systems.world.engines import _done
+
+            return _done(task)
+
+    return Actor

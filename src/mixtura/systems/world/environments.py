@@ -8,7 +8,7 @@ import os
 import tempfile
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import Any
@@ -100,6 +100,11 @@ class World:
                     f"received {(start, end)}."
                 )
 
+    @property
+    def is_doom(self) -> bool:
+        """Whether ViZDoom plays it."""
+        return self.id.startswith("Vizdoom")
+
     def to_config(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return {
@@ -124,16 +129,14 @@ def world_of(id: str, **changes: Any) -> World:
         InputError: if there is no such environment, a package for it is missing, or its observations or
             actions are of no kind that a world model can meet.
     """
-    steps, fields = _PUBLISHED.get(id, (0, {}))
-    fields = {"pixels": False, **fields, **changes}
-    limit = fields.pop("limit", None) or max(1, steps // fields.get("skip", 1))
-    world = World(id, limit=limit, **fields)
+    steps, published = _PUBLISHED.get(id, (None, {}))
+    world = World(id, **{"pixels": False, "limit": UNLIMITED, **published, **changes})
     with contextlib.closing(_make(world)) as environment:
         if "pixels" not in changes:
             world = replace(world, pixels=_picture(environment.observation_space) is not None)
-        if not steps and "limit" not in changes:
-            own = environment.spec.max_episode_steps
-            world = replace(world, limit=max(1, own // world.skip) if own else UNLIMITED)
+        steps = steps or environment.spec.max_episode_steps
+        if steps and "limit" not in changes:
+            world = replace(world, limit=max(1, steps // world.skip))
         _kinds(world, environment)
     return world
 
@@ -168,14 +171,13 @@ class Environment:
         space = self._environment.observation_space
         self._entry = entry
         self._is_rendered = world.pixels and _picture(space) is None
-        self._is_doom = world.id.startswith("Vizdoom")
         self._inner = self._environment.unwrapped
-        self._draws = world.pixels and "state_pixels" in self._inner.metadata.get("render_modes", ())
+        self._draws = world.pixels and "state_pixels" in _modes(self._inner)
         self.observation_shape = (*world.size, 3) if world.pixels else tuple(space.shape)
         if self._draws:
             # CarRacing draws in every step, which takes fifty times what its physics take.
             self._inner._render = lambda mode: None
-        if self._is_doom:
+        if self.world.is_doom:
             with contextlib.chdir(self._scratch.name):  # where it writes its settings
                 self._environment.reset(seed=0)
         self._decisions = 0
@@ -196,7 +198,7 @@ class Environment:
         """
         action = self.actions.action(code)
         total, terminated, truncated = 0.0, False, False
-        for _ in range(1 if self._is_doom else self.world.skip):  # Doom skips by itself
+        for _ in range(1 if self.world.is_doom else self.world.skip):  # Doom skips by itself
             observation, reward, terminated, truncated, _ = self._environment.step(action)
             total += float(reward)
             if terminated or truncated:
@@ -218,7 +220,7 @@ class Environment:
     def _seen(self, observation: Any) -> np.ndarray:
         if not self.world.pixels:
             return np.array(observation, np.float32)
-        if self._is_doom and self._inner.state is None and self._last is not None:
+        if self.world.is_doom and self._inner.state is None and self._last is not None:
             return self._last
         if self._draws:
             observation = type(self._inner)._render(self._inner, "state_pixels")
@@ -251,29 +253,37 @@ def _make(world: World) -> Any:
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     gymnasium = imported("gymnasium", "worlds")
     options = dict(world.options)
-    if world.id.startswith("Vizdoom"):
+    if world.is_doom:
         imported("vizdoom.gymnasium_wrapper", "worlds")
         options.setdefault("frame_skip", world.skip)
         if world.resolution:
             options["screen_resolution"] = world.resolution
-    with _quiet():
-        try:
-            spec = gymnasium.spec(world.id)
-            made = gymnasium.make(world.id, disable_env_checker=True, max_episode_steps=-1, **options)
-            if world.pixels and _picture(made.observation_space) is None:
+    module, _, name = world.id.rpartition(":")
+    try:
+        if module:
+            import_module(module)  # which registers it
+        spec = gymnasium.spec(name)
+        with _quiet():
+            made = gymnasium.make(name, disable_env_checker=True, max_episode_steps=-1, **options)
+            if world.pixels and _picture(made.observation_space) is None and "rgb_array" in _modes(made):
                 made.close()
                 options["render_mode"] = "rgb_array"
-                made = gymnasium.make(world.id, disable_env_checker=True, max_episode_steps=-1, **options)
-        except gymnasium.error.UnregisteredEnv:
-            near = difflib.get_close_matches(world.id, gymnasium.registry, n=3, cutoff=0.5)
-            closest = f"; the closest are {', '.join(near)}" if near else ""
-            raise InputError(f"Gymnasium has no environment {world.id!r}{closest}.") from None
-        except (gymnasium.error.DependencyNotInstalled, ModuleNotFoundError) as error:
-            raise InputError(f"{world.id} needs a package that is missing ({error}).") from None
-        except (gymnasium.error.Error, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{world.id} cannot be made with the options {options} ({error}).") from error
+                made = gymnasium.make(name, disable_env_checker=True, max_episode_steps=-1, **options)
+    except (gymnasium.error.DependencyNotInstalled, ModuleNotFoundError) as error:
+        raise InputError(f"{world.id} needs a package that is missing ({error}).") from None
+    except gymnasium.error.Error as error:
+        near = difflib.get_close_matches(name, gymnasium.registry, n=3, cutoff=0.5)
+        closest = f"; the closest are {', '.join(near)}" if near else ""
+        raise InputError(f"Gymnasium has no environment {name!r}{closest}.") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{world.id} cannot be made with the options {options} ({error}).") from error
     made.spec.max_episode_steps = spec.max_episode_steps
     return made
+
+
+def _modes(environment: Any) -> Sequence[str]:
+    """Return how an environment can be rendered."""
+    return environment.metadata.get("render_modes") or ()
 
 
 @contextlib.contextmanager

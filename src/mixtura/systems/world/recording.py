@@ -13,7 +13,7 @@ from mixtura.errors import InputError
 from mixtura.systems.world.engines import Engine
 from mixtura.systems.world.environments import World
 from mixtura.systems.world.policies import Policy
-from mixtura.systems.world.rollouts import Episode, Job, path_of, play
+from mixtura.systems.world.rollouts import Episode, Job, path_of, play, recorded
 
 
 class Recording:
@@ -65,7 +65,7 @@ class Recording:
         seeds = self.seeds()
         if not seeds:
             raise InputError(f"{self.folder} has no recorded episodes.")
-        lengths = np.array([_frames_in(self.path(one)) for one in seeds])
+        lengths = np.array([_observations_in(self.path(one)) for one in seeds])
         rng = np.random.default_rng(seed)
         chosen = rng.permutation(lengths.sum())[:count]
         episode = np.searchsorted(np.cumsum(lengths), chosen, side="right")
@@ -142,10 +142,7 @@ def _check(recording: Recording, size: int, max_bytes: int | None, left: int) ->
         )
 
 
-def _frames_in(path: Path) -> int:
-    """Return how many observations a file has, of which only the rewards are read."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return len(file["reward"]) + 1
-    except Exception as error:  # damage shows in any way
-        raise InputError(f"{path} is no recorded episode ({type(error).__name__}: {error}).") from error
+def _observations_in(path: Path) -> int:
+    """Return how many observations a file has, without reading them."""
+    with recorded(path) as arrays:
+        return len(arrays["reward"]) + 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -63,17 +65,29 @@ class Episode:
         Raises:
             InputError: if the file is none that `save` wrote.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(
-                    seed=int(file["seed"]),
-                    observations=file["obs"],
-                    actions=file["action"].astype(np.float32),
-                    rewards=file["reward"],
-                    terminated=bool(file["terminated"]),
-                )
-        except Exception as error:  # damage shows in any way
-            raise InputError(f"{path} is no recorded episode ({type(error).__name__}: {error}).") from error
+        with recorded(path) as arrays:
+            return cls(
+                seed=int(arrays["seed"]),
+                observations=arrays["obs"],
+                actions=arrays["action"].astype(np.float32),
+                rewards=arrays["reward"],
+                terminated=bool(arrays["terminated"]),
+            )
+
+
+@contextmanager
+def recorded(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """Open a file of an episode; an array is read when it is asked for.
+
+    Raises:
+        InputError: if the file, or what is asked of it, is damaged or missing.
+    """
+    try:
+        # Given a path, NumPy would leave a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
+    except Exception as error:  # damage shows in any way
+        raise InputError(f"{path} is no recorded episode ({type(error).__name__}: {error}).") from error
 
 
 def rollout(environment: Environment, policy: Policy, seed: int, keep: bool = True) -> Episode:

@@ -5,6 +5,7 @@ from mixtura.models.handwriting import Handwriting
 from mixtura.models.imports import import_mdn_rnn
 from mixtura.models.linear import LinearMDNRNN
 from mixtura.models.mdn_rnn import MDNRNN
+from mixtura.models.memory import Memory, MemoryLoss
 from mixtura.models.sequence import SequenceModel
 from mixtura.models.sketch_js import export_sketch_js, import_sketch_js
 from mixtura.models.sketch_rnn import SketchRNN
@@ -17,6 +18,8 @@ __all__ = [
     "ConvVAE",
     "Handwriting",
     "LinearMDNRNN",
+    "Memory",
+    "MemoryLoss",
     "SequenceModel",
     "SketchRNN",
     "export_sketch_js",

@@ -14,8 +14,8 @@ class Controller:
 
     $$a = W\,[z; h] + b, \qquad \text{or} \quad a = W_2 \tanh(W_1\,[z; h] + b_1) + b$$
 
-    (Ha & Schmidhuber 2018, arXiv:1803.10122, section 3.3 and table 1.) Its parameters are one vector, laid out
-    W1, b1, W, b, row by row, for an evolution strategy to move; many controllers are computed at once.
+    (Ha & Schmidhuber 2018, arXiv:1803.10122, section 3.3 and table 1.) Its parameters are one vector,
+    laid out W1, b1, W, b, row by row, for an evolution strategy to move; many are computed at once.
 
     Args:
         inputs: the size of what it is given.

@@ -44,7 +44,7 @@ class ConvVAE(keras.Model):
         latent_size: of z.
         encoder: filters, kernel and stride of each convolution; each is followed by ReLU.
         decoder: the same of each transposed convolution; the last makes the frame and ends in a sigmoid.
-        start: the grid `(height, width, channels)` that the decoder begins with, made from z by a dense layer.
+        start: the grid `(height, width, channels)` that the decoder begins with; a dense layer makes it of z.
         free_bits: k.
         emphasis: a.
         seed: of the draws of z.
@@ -207,8 +207,8 @@ class ConvVAE(keras.Model):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _layers(name: str, given: Layers) -> tuple[tuple[int, int, int], ...]:
+def _layers(name: str, given: Layers) -> Layers:
     """Return filters, kernel and stride of each layer, or raise a ValueError that names the argument."""
     if not given or any(len(layer) != 3 for layer in given):
         raise ValueError(f"{name} must list (filters, kernel, stride) of each layer; received {given!r}")
-    return tuple(tuple(positive_int(name, number) for number in layer) for layer in given)
+    return tuple((positive_int(name, f), positive_int(name, k), positive_int(name, s)) for f, k, s in given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -13,10 +12,9 @@ from keras import ops
 
 from mixtura.families.draws import TensorDraws
 from mixtura.models.controller import Controller
-from mixtura.models.mdn_rnn import MDNRNN
+from mixtura.models.memory import Memory
 from mixtura.sampling import Sampler
 from mixtura.systems.world.actions import Actions
-from mixtura.systems.world.memory import Layout
 
 
 class SharedDraws(TensorDraws):
@@ -58,26 +56,23 @@ class Dream:
 
     Args:
         memory: M.
-        layout: of its events.
         controller: the form of the controllers.
-        features: what they are given: "z", "zh" or "zhc"; see `features_of`.
+        features: what they are given; see `Memory.features_of`.
         actions: what their outputs mean.
         starts: z of the first moments of recorded episodes, `(n, z)`.
         reward: of a step, where M predicts none.
-        shuffle: an order of z's numbers in which the controllers are given them; for comparison.
     """
 
     def __init__(
         self,
-        memory: MDNRNN,
-        layout: Layout,
+        memory: Memory,
         controller: Controller,
         features: str,
         actions: Actions,
         starts: np.ndarray,
         reward: float = 1.0,
     ) -> None:
-        self.memory, self.layout, self.controller = memory, layout, controller
+        self.memory, self.controller = memory, controller
         self.features, self.actions, self.reward = features, actions, float(reward)
         self.starts = jnp.asarray(starts, jnp.float32)
         self._variables = list(memory.variables)
@@ -142,18 +137,13 @@ class Dream:
         """Return z and M's state of the first moment, for all dreams."""
         numbers = jax.random.randint(key, (repeats,), 0, len(self.starts))
         z = jnp.tile(self.starts[numbers], (copies, 1))
-        state = first_state(self.memory, self.actions.size, 1)
+        state = self.memory.begun(1)
         state = jax.tree.map(lambda one: jnp.tile(one, (copies * repeats, 1)), state)
-        return self._event(z), state
-
-    def _event(self, z: Any) -> Any:
-        """Return z as an event of a moment that is not the end."""
-        rest = self.memory.family.event_size - z.shape[-1]
-        return jnp.concatenate([z, jnp.zeros((*z.shape[:-1], rest), z.dtype)], axis=-1)
+        return self.memory.event(z), state
 
     def _step(self, params: Any, sampler: Any, draws: TensorDraws, event: Any, state: Any) -> Any:
         """Return the next event, the state, the code, and the logit of the end."""
-        given = features_of(jnp, self.features, self.layout.latent_of(event), state)
+        given = self.memory.features_of(self.features, event[..., : self.memory.latent_size], state)
         copies = params.shape[0]
         given = given.reshape(copies, -1, given.shape[-1])
         code = self.actions.decide(jnp, self.controller(jnp, params, given))
@@ -161,6 +151,15 @@ class Dream:
         made, state = self.memory.step(self.memory.embed(event, code), state)
         event = self.memory.family._sample(ops, made, draws, sampler, ())
         return event, state, code, made[..., -1]
+
+    def _has(self, part: str) -> bool:
+        return part in self.memory.family.names
+
+    def _rewards(self, event: Any) -> Any:
+        """Return what each step earns, `(rows,)`."""
+        if self._has("reward"):
+            return event[..., self.memory.latent_size]
+        return jnp.full(event.shape[:1], self.reward)
 
     def _live(self, params: Any, key: Any, temperature: Any, steps: Any, repeats: int, expected: bool) -> Any:
         copies = params.shape[0]
@@ -177,9 +176,9 @@ class Dream:
             t, event, state, alive, total = carry
             draws = SharedDraws(jax.random.fold_in(draw, t), copies)
             event, state, _, logit = self._step(params, sampler, draws, event, state)
-            rewards = self.layout.rewards_of(event, self.reward)
+            rewards = self._rewards(event)
             total = total + alive * rewards
-            if self.layout.done:
+            if self._has("done"):
                 end = jax.nn.sigmoid(logit) if expected else event[..., -1]
                 alive = alive * (1 - end)
                 event = event.at[..., -1].set(0.0)
@@ -196,15 +195,15 @@ class Dream:
         def body(carry: Any, t: Any) -> Any:
             event, state = carry
             draws = SharedDraws(jax.random.fold_in(draw, t), 1)
-            before = self.layout.latent_of(event)[0]
+            before = event[0, : self.memory.latent_size]
             event, state, code, logit = self._step(params, sampler, draws, event, state)
             made = {
                 "latents": before,
                 "codes": code[0],
-                "rewards": jnp.broadcast_to(self.layout.rewards_of(event, self.reward), (1,))[0],
-                "hazard": jax.nn.sigmoid(logit[0]) if self.layout.done else jnp.zeros(()),
+                "rewards": self._rewards(event)[0],
+                "hazard": jax.nn.sigmoid(logit[0]) if self._has("done") else jnp.zeros(()),
             }
-            if self.layout.done:
+            if self._has("done"):
                 event = event.at[..., -1].set(0.0)
             return (event, state), made
 
@@ -212,19 +211,4 @@ class Dream:
 
 
 def _sampler(temperature: Any) -> Any:
-    plain = Sampler(temperature, jnp.sqrt(temperature), 1.0)
-    return plain
-
-
-def features_of(xp: Any, features: str, z: Any, state: Any) -> Any:
-    """Return what a controller is given: z, M's output h and its cell c, as `features` names them."""
-    flat = keras.tree.flatten(state)
-    parts = {"z": z, "h": flat[-2] if len(flat) > 1 else flat[-1], "c": flat[-1]}
-    return xp.concatenate([parts[name] for name in features], axis=-1)
-
-
-def first_state(memory: MDNRNN, actions: int, batch_size: int) -> Any:
-    """Return M's state before the first decision: it has seen that an episode begins."""
-    start = ops.broadcast_to(memory.start_event(), (batch_size, memory.family.event_size))
-    x = memory.embed(start, ops.zeros((batch_size, actions)))
-    return memory.step(x, memory.initial_state(batch_size))[1]
+    return Sampler(temperature, jnp.sqrt(temperature), 1.0)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from keras import ops
 
 from mixtura.families import Affine, Bernoulli, Family, Independent, Joint, Mixture, Normal
-from mixtura.losses import NegativeLogLikelihood
-from mixtura.models.mdn_rnn import MDNRNN
+from mixtura.models.memory import Memory
 from mixtura.training.initialisation import begin_at
 from mixtura.training.ragged import Ragged
 
@@ -74,14 +72,6 @@ class Layout(NamedTuple):
             parts.append(done)
         return np.concatenate(parts, axis=1).astype(np.float32)
 
-    def latent_of(self, events: Any) -> Any:
-        """Return z of events."""
-        return events[..., : self.latent]
-
-    def rewards_of(self, events: Any, constant: float) -> Any:
-        """Return the rewards of events, or the constant where they have none."""
-        return events[..., self.latent] if self.reward else constant
-
 
 def family_of(
     layout: Layout, series: Sequence[Series], components: int = 5, min_scale: float = 0.0, units: bool = True
@@ -111,45 +101,6 @@ def family_of(
     return Joint(**parts)
 
 
-@keras.saving.register_keras_serializable(package="mixtura")
-class MemoryLoss(NegativeLogLikelihood):
-    r"""The loss of M: latents per dimension, and the end of the episode with a weight of its own.
-
-    $$L_t = -\frac{1 - d_t}{N_z} \log p(z_t) - \log p(r_t) - w \log p(d_t)$$
-
-    The latents' density is as sharp as the game is predictable, and their sum over N_z dimensions would drown
-    the end d, which is rare. So it is their mean, as published, and w is large. Unlike a weight on the ends
-    alone (10 in the published code) w leaves the predicted hazard a probability. After the end there is no z
-    to predict.
-
-    Args:
-        family: of `family_of`.
-        done_weight: w.
-        **kwargs: see `NegativeLogLikelihood`.
-    """
-
-    def __init__(self, family: Family, done_weight: float = 10.0, **kwargs: Any) -> None:
-        super().__init__(family, **kwargs)
-        self.done_weight = float(done_weight)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of each event, `(*batch,)`."""
-        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        loss: Any = 0.0
-        for name, family, params, events in self.family._slices():
-            own = -family.log_prob(y_pred[..., params], y_true[..., events])
-            if name == "latent":
-                own = own / family.event_size
-                if "done" in self.family.names:
-                    own = own * (1 - y_true[..., -1])
-            loss = loss + (self.done_weight * own if name == "done" else own)
-        return loss
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "done_weight": self.done_weight}
-
-
 def rows(
     layout: Layout, series: Sequence[Series], start: Any, length: int, batch_size: int, seed: int
 ) -> Ragged:
@@ -172,34 +123,18 @@ def rows(
     return Ragged.windows(events, length, start=start, batch_size=batch_size, inputs=inputs)
 
 
-def build(family: Family, actions: int, units: Sequence[int], relative: bool, layout: Layout) -> MDNRNN:
-    """Return an untrained M.
-
-    Args:
-        family: of its events.
-        actions: the size of a code.
-        units: of its recurrent layers.
-        relative: whether z is predicted as a distance from the z before.
-        layout: of its events.
-    """
-    return MDNRNN(family, units, inputs_size=actions, relative=("latent",) if relative else False)
-
-
-def begin(model: MDNRNN, layout: Layout, series: Sequence[Series], seed: int) -> None:
+def begin(model: Memory, layout: Layout, series: Sequence[Series], seed: int) -> None:
     """Start M's head at the distribution of what it predicts, whatever it sees."""
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(series))[:50]
-    parts = [layout.events(series[number], series[number].drawn(rng)) for number in chosen]
-    if model.relative:
-        parts = [
-            np.concatenate(
-                [one[1:, : layout.latent] - one[:-1, : layout.latent], one[1:, layout.latent :]], 1
-            )
-            for one in parts
-        ]
-    events = np.concatenate(parts)[:4000]
-    family = model.family
-    begin_at(model, family.fit(events, seed), 0.1)
+    size = layout.latent
+    parts = []
+    for number in rng.permutation(len(series))[:50]:
+        events = layout.events(series[number], series[number].drawn(rng))
+        moved = events[1:].copy()
+        if model.relative:  # a distance of 0 is the middle of the head's units
+            moved[:, :size] += model.family.units[0][:size] - events[:-1, :size]
+        parts.append(moved)
+    begin_at(model, model.family.fit(np.concatenate(parts)[:4000], seed))
 
 
 class Hazard(NamedTuple):
@@ -209,12 +144,11 @@ class Hazard(NamedTuple):
     observed: np.ndarray
 
 
-def hazard(model: MDNRNN, layout: Layout, series: Sequence[Series], seed: int = 0) -> Hazard:
+def hazard(model: Memory, layout: Layout, series: Sequence[Series], seed: int = 0) -> Hazard:
     """Return what M said of the end of held-out episodes, step by step, given all before."""
     table = rows(layout, series, model.start_event(), 128, 32, seed)
     predicted, observed = [], []
     [(x, y, weight)] = table.parts
-    family = model.family
     for first in range(0, len(y), 32):
         part = {name: value[first : first + 32] for name, value in x.items()}
         params = np.asarray(ops.convert_to_numpy(_program(model)(part)))
@@ -225,5 +159,5 @@ def hazard(model: MDNRNN, layout: Layout, series: Sequence[Series], seed: int = 
     return Hazard(np.concatenate(predicted), np.concatenate(observed))
 
 
-def _program(model: MDNRNN) -> Any:
+def _program(model: Memory) -> Any:
     return model.program("call", model.call)

@@ -1,0 +1,151 @@
+"""The agent: V, M and C together, playing the real game."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixtura.errors import InputError
+from mixtura.systems.world.actions import Actions
+from mixtura.systems.world.policies import Player
+
+
+class Mind:
+    """V, M and the form of C, with the program that a decision is.
+
+    Args:
+        vision: V; None where an observation is the latent itself.
+        memory: M.
+        controller: the form of C.
+        features: what C is given; see `Memory.features_of`.
+
+    Raises:
+        InputError: if C is of another size than what it is given.
+    """
+
+    def __init__(self, vision: Any, memory: Any, controller: Any, features: str) -> None:
+        from mixtura.compiling import compiled
+
+        self.vision, self.memory, self.controller, self.features = vision, memory, controller, features
+        if controller.inputs != (size := memory.features_size(features)):
+            raise InputError(
+                f"The controller takes {controller.inputs} numbers, and V and M give {size}: it belongs to "
+                "another model."
+            )
+        layers = [memory] if vision is None else [vision, memory]
+        self._program = compiled(self._decide, *layers)
+
+    def player(self, actions: Actions, params: Any, scramble: int | None = None) -> Player:
+        """Return what plays one episode with one set of C's parameters.
+
+        Args:
+            actions: of the environment.
+            params: of C, `(size,)`.
+            scramble: a seed: C is given the numbers of z in an order drawn with it, which shows what it makes
+                of them.
+
+        Raises:
+            InputError: if `params` are those of another controller.
+        """
+        from keras import ops
+
+        params = np.asarray(params, np.float32)
+        if params.shape != (self.controller.size,):
+            raise InputError(
+                f"The controller has {self.controller.size} parameters; received {params.size}: they belong "
+                "to another model."
+            )
+        order = np.arange(self.memory.latent_size)
+        if scramble is not None:
+            order = np.random.default_rng(scramble).permutation(order)
+        event = np.asarray(ops.convert_to_numpy(self.memory.start_event()))[None]
+        code = np.zeros((1, actions.size), np.float32)
+        state = [np.asarray(ops.convert_to_numpy(one)) for one in self._flat_state()]
+
+        def play(observation: Any) -> np.ndarray:
+            nonlocal event, code, state
+            given = np.asarray(observation)[None]
+            outputs, event, *state = self._program(given, event, code, params[None], order, *state)
+            code = actions.decide(np, np.asarray(ops.convert_to_numpy(outputs)))
+            return code[0]
+
+        return play
+
+    def _flat_state(self) -> list[Any]:
+        import keras
+
+        return keras.tree.flatten(self.memory.initial_state(1))
+
+    def _decide(self, observation: Any, event: Any, code: Any, params: Any, order: Any, *state: Any) -> Any:
+        """Return C's outputs, the event that the observation is, and M's state.
+
+        First M is told what came before, then C is asked: so that one program does both.
+        """
+        import keras
+        from keras import ops
+
+        memory = self.memory
+        state = keras.tree.pack_sequence_as(memory.initial_state(1), list(state))
+        _, state = memory.step(memory.embed(event, code), state)
+        if self.vision is None:
+            z = ops.cast(observation, memory.compute_dtype)
+        else:
+            z = self.vision.posterior(observation)[0]
+        given = memory.features_of(self.features, ops.take(z, order, axis=-1), state)
+        outputs = self.controller(ops, params, given[None])[0]
+        return outputs, memory.event(z), *keras.tree.flatten(state)
+
+
+@dataclass(frozen=True, eq=False)
+class Agent:
+    """A policy: what was trained, playing.
+
+    Args:
+        vision: the file of V; None where there is none.
+        memory: the file of M.
+        controller: the arguments of `Controller`.
+        features: what C is given.
+        params: of C.
+        scramble: whether C is given the numbers of z in another order in every episode.
+    """
+
+    vision: Path | None
+    memory: Path
+    controller: dict[str, Any]
+    features: str
+    params: np.ndarray = field(repr=False)
+    scramble: bool = False
+
+    def start(self, actions: Actions, seed: int) -> Player:
+        """Begin an episode.
+
+        Raises:
+            InputError: if a file is missing or damaged, or they do not belong together.
+        """
+        mind = _mind(self.vision, self.memory, tuple(self.controller.items()), self.features)
+        return mind.player(actions, self.params, seed if self.scramble else None)
+
+
+@lru_cache(maxsize=2)
+def _mind(vision: Path | None, memory: Path, controller: tuple[Any, ...], features: str) -> Mind:
+    """Return what agents of one training share: a process reads it once."""
+    from mixtura.models.controller import Controller
+
+    seen = None if vision is None else _read(vision)
+    return Mind(seen, _read(memory), Controller(**dict(controller)), features)
+
+
+def _read(path: Path) -> Any:
+    import keras
+
+    import mixtura.models  # noqa: F401 - registers the classes
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # damage shows in any way
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} is missing, damaged or no model of Mixtura's ({reason}).") from error

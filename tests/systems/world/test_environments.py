@@ -7,7 +7,7 @@ import pytest
 from mixtura.errors import InputError
 from mixtura.systems.world.actions import Bounded, OneOf, Ordered
 from mixtura.systems.world.environments import Environment, World, world_of
-from mixtura.systems.world.policies import Random, Replay
+from mixtura.systems.world.policies import Random, Replay, Still
 from mixtura.systems.world.rollouts import rollout
 
 gymnasium = pytest.importorskip("gymnasium", reason="Gymnasium is not installed")
@@ -213,6 +213,19 @@ def test_take_cover_counts_tics_and_repeats_itself(doom):
     again = rollout(doom, Replay(episode.actions), 3)
     assert np.array_equal(again.observations, episode.observations)
     assert np.array_equal(again.rewards, episode.rewards)
+
+
+def test_a_resolution_that_doom_has_not_is_refused(doom):
+    with pytest.raises(InputError, match="has no resolution '64x64'; expected one such as 'RES_160X120'"):
+        world_of(doom.world.id, resolution="64x64")
+
+
+def test_a_timeout_of_doom_is_no_end():
+    pytest.importorskip("vizdoom", reason="ViZDoom is not installed")
+    with Environment(world_of("VizdoomBasic-v1", skip=10, options={"episode_timeout": 55})) as environment:
+        episode = rollout(environment, Still(), 0)
+    assert not episode.terminated
+    assert len(episode) < 7
 
 
 def test_doom_leaves_nothing_where_one_works(doom, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 
 from mixtura.errors import InputError
 from mixtura.systems.world import rollouts
-from mixtura.systems.world.environments import Environment, world_of
+from mixtura.systems.world.environments import Environment, GameError, world_of
 from mixtura.systems.world.policies import Random, Replay, Still
 from mixtura.systems.world.rollouts import Episode, Job, path_of, play, rollout
 
@@ -65,6 +65,24 @@ def test_an_environment_that_failed_is_opened_anew(cart):
     with pytest.raises(LookupError):
         play(Job(cart, Fails(), 0))
     assert not rollouts._open
+
+
+def test_an_episode_is_played_again_where_the_game_fell_over():
+    vizdoom = pytest.importorskip("vizdoom", reason="ViZDoom is not installed")
+    job = Job(world_of("VizdoomTakeCover-v1"), Random(), 1)
+    played = play(job)
+
+    def falls(action):
+        raise vizdoom.ViZDoomErrorException("Unexpected ViZDoom instance crash.")
+
+    (fallen,) = rollouts._open.values()
+    fallen._inner.step = falls
+    assert play(job) == played
+    (opened,) = rollouts._open.values()
+    assert opened is not fallen
+    opened._inner.step = falls
+    with pytest.raises(GameError, match="VizdoomTakeCover-v1: Unexpected ViZDoom instance crash"):
+        rollout(opened, Random(), 1)
 
 
 def test_a_file_is_as_published(tmp_path):

@@ -49,6 +49,10 @@ _PUBLISHED: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
+class GameError(RuntimeError):
+    """A game that runs in a process of its own ended when it should not."""
+
+
 @dataclass(frozen=True)
 class World:
     """An environment, and how it is met.
@@ -186,7 +190,8 @@ class Environment:
     def reset(self, seed: int) -> np.ndarray:
         """Begin an episode and return its first observation."""
         self._decisions = 0
-        observation, _ = self._environment.reset(seed=seed)
+        with self._running():
+            observation, _ = self._environment.reset(seed=seed)
         return self._seen(observation)
 
     def step(self, code: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
@@ -195,15 +200,21 @@ class Environment:
         Returns:
             what is seen then, the sum of the rewards, whether the episode ended, and whether it was cut off
             at the limit. Doom has no picture of its end: there the last one stays.
+
+        Raises:
+            GameError: if the game is no more.
         """
         action = self.actions.action(code)
         total, terminated, truncated = 0.0, False, False
         for _ in range(1 if self.world.is_doom else self.world.skip):  # Doom skips by itself
-            observation, reward, terminated, truncated, _ = self._environment.step(action)
+            with self._running():
+                observation, reward, terminated, truncated, _ = self._environment.step(action)
             total += float(reward)
             if terminated or truncated:
                 break
         self._decisions += 1
+        if self.world.is_doom:  # to which a timeout is both
+            terminated = terminated and not truncated
         truncated = not terminated and (truncated or self._decisions >= self.world.limit)
         return self._seen(observation), total, bool(terminated), bool(truncated)
 
@@ -216,6 +227,15 @@ class Environment:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if type(error).__module__.startswith("vizdoom"):
+                raise GameError(f"{self.world.id}: {str(error).strip()}") from error
+            raise
 
     def _seen(self, observation: Any) -> np.ndarray:
         if not self.world.pixels:
@@ -254,9 +274,14 @@ def _make(world: World) -> Any:
     gymnasium = imported("gymnasium", "worlds")
     options = dict(world.options)
     if world.is_doom:
+        vizdoom = imported("vizdoom", "worlds")
         imported("vizdoom.gymnasium_wrapper", "worlds")
         options.setdefault("frame_skip", world.skip)
         if world.resolution:
+            if not hasattr(vizdoom.ScreenResolution, world.resolution):  # ViZDoom would ignore it
+                raise InputError(
+                    f"{world.id} has no resolution {world.resolution!r}; expected one such as 'RES_160X120'."
+                )
             options["screen_resolution"] = world.resolution
     module, _, name = world.id.rpartition(":")
     try:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mixtura.errors import InputError
 from mixtura.files import replacing
-from mixtura.systems.world.environments import Environment, World
+from mixtura.systems.world.environments import Environment, GameError, World
 from mixtura.systems.world.policies import Policy
 
 
@@ -153,9 +153,19 @@ _open: dict[str, Environment] = {}  # of this process, at most one
 def play(job: Job) -> Played:
     """Play an episode, in an environment that stays open for the next one.
 
+    If the game falls over, the episode is played once more in a new one.
+
     Raises:
         InputError: if its file cannot be written.
+        GameError: if the game falls over again.
     """
+    try:
+        return _play(job)
+    except GameError:
+        return _play(job)
+
+
+def _play(job: Job) -> Played:
     environment = _opened(job.world)
     try:
         episode = rollout(environment, job.policy, job.seed, keep=job.record is not None)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
@@ -48,15 +49,18 @@ class Episode:
 
         Codes are kept in float16, as published.
         """
-        with replacing(path) as temporary:
-            np.savez_compressed(
-                temporary,
-                obs=self.observations,
-                action=self.actions.astype(np.float16),
-                reward=self.rewards,
-                terminated=self.terminated,
-                seed=self.seed,
-            )
+        arrays = {
+            "obs": self.observations,
+            "action": self.actions.astype(np.float16),
+            "reward": self.rewards,
+            "terminated": np.array(self.terminated),
+            "seed": np.array(self.seed),
+        }
+        # Not by `np.savez_compressed`: its level of compression takes longer than the game.
+        with replacing(path) as temporary, ZipFile(temporary, "w", ZIP_DEFLATED, compresslevel=3) as file:
+            for name, array in arrays.items():
+                with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, array, allow_pickle=False)
 
     @classmethod
     def load(cls, path: Path) -> Episode:

@@ -143,7 +143,7 @@ class MemoryLoss(NegativeLogLikelihood):
         **kwargs: see `NegativeLogLikelihood`.
     """
 
-    def __init__(self, family: Joint, done_weight: float = 10.0, **kwargs: Any) -> None:
+    def __init__(self, family: Family, done_weight: float = 10.0, **kwargs: Any) -> None:
         super().__init__(family, **kwargs)
         self.done_weight = float(done_weight)
 
@@ -151,11 +151,12 @@ class MemoryLoss(NegativeLogLikelihood):
         """Return the loss of each event, `(*batch,)`."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         loss: Any = 0.0
-        for name, family, params, events in self.family._slices():
+        joint: Any = self.family
+        for name, family, params, events in joint._slices():
             own = -family.log_prob(y_pred[..., params], y_true[..., events])
             if name == "latent":
                 own = own / family.event_size
-                if "done" in self.family.names:
+                if "done" in joint.names:
                     own = own * (1 - y_true[..., -1])
             loss = loss + (self.done_weight * own if name == "done" else own)
         return loss

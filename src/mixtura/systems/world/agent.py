@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from mixtura.errors import InputError
+from mixtura.files import replacing
 from mixtura.systems.world.actions import Actions
 from mixtura.systems.world.policies import Player
+
+_FORMAT = "mixtura controller 1"
 
 
 class Mind:
@@ -39,7 +44,13 @@ class Mind:
         layers = [memory] if vision is None else [vision, memory]
         self._program = compiled(self._decide, *layers)
 
-    def player(self, actions: Actions, params: Any, scramble: int | None = None) -> Player:
+    def player(
+        self,
+        actions: Actions,
+        params: Any,
+        scramble: int | None = None,
+        wander: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> Player:
         """Return what plays one episode with one set of C's parameters.
 
         Args:
@@ -47,6 +58,7 @@ class Mind:
             params: of C, `(size,)`.
             scramble: a seed: C is given the numbers of z in an order drawn with it, which shows what it makes
                 of them.
+            wander: takes a decision `(1, size)` and returns what is done instead.
 
         Raises:
             InputError: if `params` are those of another controller.
@@ -71,6 +83,7 @@ class Mind:
             given = np.asarray(observation)[None]
             outputs, event, *state = self._program(given, event, code, params[None], order, *state)
             code = actions.decide(np, np.asarray(ops.convert_to_numpy(outputs)))
+            code = code if wander is None else wander(code)
             return code[0]
 
         return play
@@ -111,6 +124,9 @@ class Agent:
         features: what C is given.
         params: of C.
         scramble: whether C is given the numbers of z in another order in every episode.
+        explore: the share of its decisions at which it begins to do something at random instead, so that
+            recordings are of more than it knows.
+        hold: for how many decisions, from and to, it does so.
     """
 
     vision: Path | None
@@ -119,6 +135,8 @@ class Agent:
     features: str
     params: np.ndarray = field(repr=False)
     scramble: bool = False
+    explore: float = 0.0
+    hold: tuple[int, int] = (1, 10)
 
     def start(self, actions: Actions, seed: int) -> Player:
         """Begin an episode.
@@ -127,7 +145,55 @@ class Agent:
             InputError: if a file is missing or damaged, or they do not belong together.
         """
         mind = _mind(self.vision, self.memory, tuple(self.controller.items()), self.features)
-        return mind.player(actions, self.params, seed if self.scramble else None)
+        wander = _wandering(actions, seed, self.explore, self.hold) if self.explore else None
+        return mind.player(actions, self.params, seed if self.scramble else None, wander)
+
+
+def _wandering(actions: Actions, seed: int, share: float, hold: tuple[int, int]) -> Callable[[Any], Any]:
+    """Return what now and then puts an action at random in place of the agent's, for a while."""
+    rng = np.random.default_rng(seed)
+    code, left = actions.still(), 0
+
+    def wander(own: np.ndarray) -> np.ndarray:
+        nonlocal code, left
+        if left == 0 and rng.random() < share:
+            code, left = actions.random(rng), int(rng.integers(hold[0], hold[1] + 1))
+        if left == 0:
+            return own
+        left -= 1
+        return code[None]
+
+    return wander
+
+
+def save_controller(path: Path, controller: Any, features: str, params: np.ndarray) -> None:
+    """Write C, its form and its parameters, as JSON."""
+    content = {
+        "format": _FORMAT,
+        "controller": asdict(controller),
+        "features": features,
+        "params": np.asarray(params, np.float64).tolist(),
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content) + "\n")
+
+
+def read_controller(path: Path) -> tuple[dict[str, Any], str, np.ndarray]:
+    """Return the arguments of `Controller`, what it is given, and its parameters.
+
+    Raises:
+        InputError: if the file is none that `save_controller` wrote.
+    """
+    try:
+        content = json.loads(path.read_text())
+        if content["format"] != _FORMAT:
+            raise ValueError(f"its format is {content['format']!r}")
+        params = np.array(content["params"], np.float32)
+        return dict(content["controller"]), str(content["features"]), params
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: no controller has been evolved there yet.") from error
+    except Exception as error:  # damage shows in any way
+        raise InputError(f"{path} is no controller of Mixtura's ({error}).") from error
 
 
 @lru_cache(maxsize=2)

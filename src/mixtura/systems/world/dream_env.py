@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any
 
 import numpy as np
 from keras import ops
 
-from mixtura.families import Joint
 from mixtura.families.checks import one_of, positive_int
 from mixtura.generation.program import begin
 from mixtura.generation.request import Request
-from mixtura.models import MDNRNN
+from mixtura.models import Memory
 from mixtura.sampling import Sampler
 from mixtura.systems.world.actions import Actions, OneOf, Ordered, actions_of
 from mixtura.systems.world.environments import imported
 
 imported("gymnasium", "worlds")  # in one sentence where it is missing
 import gymnasium  # noqa: E402
-
-Features = Literal["z", "zh", "zhc"]
 
 
 class DreamEnv(gymnasium.Env[np.ndarray, Any]):
@@ -34,7 +32,7 @@ class DreamEnv(gymnasium.Env[np.ndarray, Any]):
     for inputs that are known beforehand; the seed of `reset` decides all.
 
     Args:
-        memory: M, of a `Joint` with the part `latent` and, where it has learnt them, `reward` and `done`.
+        memory: M.
         actions: how actions become the codes that M takes.
         space: the real environment's actions.
         starts: latents that episodes begin with, `(N, z)`.
@@ -44,11 +42,12 @@ class DreamEnv(gymnasium.Env[np.ndarray, Any]):
         vision: V, whose `decode(z) -> frames` draws what is dreamt; needed to render.
         render_mode: "rgb_array", or None.
         reward: of every decision where M predicts none: 1 for survival.
-        features: what an observation holds: "z", "zh" or "zhc", of M's top layer.
+        features: what an observation holds; see `Memory.features_of`.
         hard_done: whether it is done where that is more probable than not, as published.
 
     Raises:
         InputError: if Gymnasium is missing, or for a space that is not supported.
+        TypeError: if `memory` is no `Memory`.
         ValueError: if the parts do not fit each other.
 
     Example: `DreamEnv(memory, actions, environment.action_space, latents, limit=525)` is Doom, dreamt.
@@ -58,7 +57,7 @@ class DreamEnv(gymnasium.Env[np.ndarray, Any]):
 
     def __init__(
         self,
-        memory: MDNRNN,
+        memory: Memory,
         actions: Actions,
         space: Any,
         starts: Any,
@@ -68,12 +67,13 @@ class DreamEnv(gymnasium.Env[np.ndarray, Any]):
         vision: Any = None,
         render_mode: str | None = None,
         reward: float = 1.0,
-        features: Features = "zh",
+        features: str = "zh",
         hard_done: bool = False,
     ) -> None:
-        family = _family(memory)
-        self._parts = {name: family._events_of(name) for name in family.names}
-        self._starts, size = np.asarray(starts, np.float32), family["latent"].event_size
+        if not isinstance(memory, Memory):
+            raise TypeError(f"memory must be a Memory; received {memory!r}")
+        self._parts = {name: memory.family._events_of(name) for name in memory.family.names}
+        self._starts, size = np.asarray(starts, np.float32), memory.latent_size
         if self._starts.ndim != 2 or self._starts.shape[1] != size or not len(self._starts):
             raise ValueError(f"starts must be latents (N, {size}); received shape {self._starts.shape}")
         if not np.isfinite(self._starts).all():
@@ -86,14 +86,14 @@ class DreamEnv(gymnasium.Env[np.ndarray, Any]):
                 raise ValueError("rendering a dream needs vision, whose decode draws it; received none")
         self._memory, self._actions, self._vision = memory, actions, vision
         self._codes = _codes(actions, space)
-        self._places = _places(memory, one_of("features", features, get_args(Features)))
+        self._features = memory.program(f"features {features}", partial(memory.features_of, features))
         self._limit, self._reward = positive_int("limit", limit), float(reward)
         drawn = Sampler.world_models(temperature)
         done = Sampler(discrete=0.0 if hard_done else 1.0)
         self._samplers = {name: done if name == "done" else drawn for name in self._parts}
         self._run: Any = None
         self.action_space, self.render_mode = space, render_mode
-        width = size + sum(memory.cell.state_size[place] for place in self._places)
+        width = memory.features_size(features)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (width,), np.float32)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -152,8 +152,8 @@ class DreamEnv(gymnasium.Env[np.ndarray, Any]):
         return np.asarray(ops.convert_to_numpy(events), np.float32)[0, 0]
 
     def _observation(self) -> np.ndarray:
-        states = [ops.convert_to_numpy(self._carry.state[place])[0] for place in self._places]
-        return np.concatenate([self._latent, *states]).astype(np.float32)
+        made = self._features(self._latent[None], self._carry.state)
+        return np.array(ops.convert_to_numpy(made), np.float32)[0]
 
     def _code(self, action: Any) -> np.ndarray:
         if self._codes is None:
@@ -167,25 +167,6 @@ class DreamEnv(gymnasium.Env[np.ndarray, Any]):
 
 
 _ONE = np.array([1])
-
-
-def _family(memory: MDNRNN) -> Joint:
-    """Return what M predicts, or raise a ValueError where that is no dream."""
-    family = memory.family
-    if not isinstance(family, Joint) or "latent" not in family.names:
-        raise ValueError(f"memory must be of a Joint with a part latent; received {family!r}")
-    if unknown := [name for name in family.names if name not in ("latent", "reward", "done")]:
-        raise ValueError(f"memory predicts latent, reward and done; it has a part {unknown[0]!r}")
-    return family
-
-
-def _places(memory: MDNRNN, features: str) -> list[int]:
-    """Return which of the states of M's layers are observed."""
-    stack = memory.cell
-    top = len(stack.state_size) - stack.cells[-1].num_states
-    if "c" in features and stack.cell == "gru":
-        raise ValueError("a GRU has no cell state; features must be 'z' or 'zh'")
-    return [top + "hc".index(name) for name in features[1:]]
 
 
 def _codes(actions: Actions, space: Any) -> dict[int, np.ndarray] | None:

@@ -228,7 +228,7 @@ class Processes(_Pool):
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        super().__init__(workers or len(os.sched_getaffinity(0)))
+        super().__init__(workers or _cores())
 
     def _start(self) -> _Process:
         return _Process()
@@ -252,6 +252,11 @@ class Processes(_Pool):
             worker.connection.close()
         for worker in workers:
             worker.end()
+
+
+def _cores() -> int:
+    """Return how many cores this process may use; where that is not told, how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Process:
@@ -390,6 +395,7 @@ class Ray(_Pool):
             self._ray.wait(leaving, num_returns=len(leaving), timeout=GRACE)
         for worker in workers:
             self._ray.kill(worker)
+            self._asked.pop(worker, None)
 
     def close(self) -> None:
         """End the actors, and the cluster if it was started here."""

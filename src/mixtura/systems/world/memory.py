@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
+from scipy.special import expit
 
 from mixtura.families import Affine, Bernoulli, Family, Independent, Joint, Mixture, Normal
 from mixtura.models.memory import Memory
@@ -32,7 +33,7 @@ class Series(NamedTuple):
     terminated: bool
 
     def drawn(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw z of every moment, `(T + 1, z)`."""
+        """Draw z of every moment from V's posterior, `(T + 1, z)`."""
         noise = rng.standard_normal(self.mean.shape, np.float32)
         return self.mean + np.exp(0.5 * self.log_variance) * noise
 
@@ -102,9 +103,15 @@ def family_of(
 
 
 def rows(
-    layout: Layout, series: Sequence[Series], start: Any, length: int, batch_size: int, seed: int
+    layout: Layout,
+    series: Sequence[Series],
+    start: Any,
+    length: int,
+    batch_size: int,
+    seed: int,
+    drawn: bool = False,
 ) -> Ragged:
-    """Return windows of the episodes, every z drawn anew from what V says of it.
+    """Return windows of the episodes.
 
     An action enters M together with the z that it answers, and the event after it is predicted: inputs are
     moved by one, and the first event of an episode, where it begins, is preceded by `start`.
@@ -116,9 +123,10 @@ def rows(
         length: of the windows.
         batch_size: of training.
         seed: of the draws.
+        drawn: whether z is drawn anew from what V says of it; else it is its mean.
     """
     rng = np.random.default_rng(seed)
-    events = [layout.events(one, one.drawn(rng)) for one in series]
+    events = [layout.events(one, one.drawn(rng) if drawn else one.mean) for one in series]
     inputs = [np.concatenate([np.zeros_like(one.actions[:1]), one.actions]) for one in series]
     return Ragged.windows(events, length, start=start, batch_size=batch_size, inputs=inputs)
 
@@ -129,7 +137,7 @@ def begin(model: Memory, layout: Layout, series: Sequence[Series], seed: int) ->
     size = layout.latent
     parts = []
     for number in rng.permutation(len(series))[:50]:
-        events = layout.events(series[number], series[number].drawn(rng))
+        events = layout.events(series[number], series[number].mean)
         moved = events[1:].copy()
         if model.relative:  # a distance of 0 is the middle of the head's units
             moved[:, :size] += model.family.units[0][:size] - events[:-1, :size]
@@ -144,20 +152,16 @@ class Hazard(NamedTuple):
     observed: np.ndarray
 
 
-def hazard(model: Memory, layout: Layout, series: Sequence[Series], seed: int = 0) -> Hazard:
+def hazard(model: Memory, layout: Layout, series: Sequence[Series]) -> Hazard:
     """Return what M said of the end of held-out episodes, step by step, given all before."""
-    table = rows(layout, series, model.start_event(), 128, 32, seed)
+    table = rows(layout, series, model.start_event(), 128, 32, 0)
     predicted, observed = [], []
     [(x, y, weight)] = table.parts
     for first in range(0, len(y), 32):
         part = {name: value[first : first + 32] for name, value in x.items()}
-        params = np.asarray(ops.convert_to_numpy(_program(model)(part)))
+        params = np.asarray(ops.convert_to_numpy(model.program("call", model.call)(part)))
         logit = params[..., -1]
         counts = weight[first : first + 32] > 0
-        predicted.append((1 / (1 + np.exp(-logit)))[counts])
+        predicted.append(expit(logit)[counts])
         observed.append(y[first : first + 32, :, -1][counts])
     return Hazard(np.concatenate(predicted), np.concatenate(observed))
-
-
-def _program(model: Memory) -> Any:
-    return model.program("call", model.call)

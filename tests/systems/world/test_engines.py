@@ -140,6 +140,7 @@ def test_an_item_whose_worker_crashed_is_done_again(pool, tasks, tmp_path):
 
 def test_an_item_whose_worker_hangs_is_done_again(pool, tasks, tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "GRACE", 0.1)
+    list(pool.map(tasks.slow, [1, 1]))  # both workers have started
     items = [(number, str(tmp_path), 1) for number in range(4)]
     assert dict(pool.map(tasks.hang, items, timeout=2)) == {number: number for number in range(4)}
 
@@ -152,6 +153,7 @@ def test_three_failures_of_an_item_are_named(pool, tasks, tmp_path):
 
 
 def test_a_slow_reader_makes_no_worker_late(pool, tasks):
+    list(pool.map(tasks.slow, [1, 1]))  # both workers have started
     with closing(pool.map(tasks.slow, [1, 2, 1], timeout=1.5)) as results:
         assert next(results)
         time.sleep(1.6)

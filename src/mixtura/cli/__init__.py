@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mixtura
-from mixtura.cli import data, handwriting, sequences, sketch, tables, touches
+from mixtura.cli import data, handwriting, sequences, sketch, tables, touches, world
 from mixtura.cli.shared import cache_folder
 from mixtura.errors import InputError, TrainingError
 
@@ -49,6 +49,7 @@ for _command in (
     handwriting.write,
     handwriting.capture,
     sketch.app,
+    world.app,
     data.app,
     doctor,
 ):

@@ -88,6 +88,7 @@ def systems() -> None:
     for system in map(find, names()):
         table.add_row(system.name, system.about, f"presets: {', '.join(system.presets)}")
     Console().print(table)
+    print("Agents that learn games are trained by `mixtura world`.")
 
 
 def generate(

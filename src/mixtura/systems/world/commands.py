@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+from rich.table import Table
 
 from mixtura.errors import InputError
-from mixtura.files import check_output
+from mixtura.files import check_output, replacing
+from mixtura.models import ConvVAE
 from mixtura.systems.world import pictures
-from mixtura.systems.world.comparing import Returns, expected_calibration_error, hazard_table
+from mixtura.systems.world.actions import Ordered, tupled
+from mixtura.systems.world.changes import changed
+from mixtura.systems.world.comparing import (
+    Returns,
+    expected_calibration_error,
+    hazard_table,
+    summary_table,
+)
 from mixtura.systems.world.engines import Engine
 from mixtura.systems.world.environments import Environment, world_of
-from mixtura.systems.world.judging import Verdict, judged
+from mixtura.systems.world.evolution import Evolved
+from mixtura.systems.world.judging import Verdict, judged, played
 from mixtura.systems.world.memory import hazard
 from mixtura.systems.world.plan import UNSEEN, Plan, Seen
 from mixtura.systems.world.presets import preset_of
@@ -27,6 +39,7 @@ from mixtura.systems.world.stages import (
     collected,
     controller_of,
     dream_of,
+    encoded,
     in_latents,
     remembered,
     seen,
@@ -66,26 +79,24 @@ def begun(
             for, or it was begun otherwise.
     """
     check_output(path, overwrite or resume)
-    pixels = world_of(env).pixels
-    settings = preset_of(env, pixels, preset)
-    for name, value in changes.items():
-        if value is not None:
-            settings = _changed(settings, name.split("."), value)
-    world = world_of(env, **settings.world)
+    settings = preset_of(env, world_of(env).pixels, preset)
+    settings = changed(settings, {name: value for name, value in changes.items() if value is not None})
+    try:
+        world = world_of(env, **tupled(settings.world))
+        if any(name.startswith(("vision.network", "world.size")) for name in changes):
+            assert settings.vision is not None
+            ConvVAE((*world.size, 3), **settings.vision.network)
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, InputError) else InputError(f"--set: {error}.") from error
+    if not settings.controller.real and keras.backend.backend() != "jax":
+        raise InputError(
+            f"Dreams are compiled for JAX, and the backend is {keras.backend.backend()}: set "
+            "KERAS_BACKEND=jax, or let the controller play the game itself with --real."
+        )
     limit = None if max_gb is None else int(max_gb * 1e9)
     plan = Plan(path, world, settings, seed, untrained, limit)
     Run.begin(path, plan.to_config(), overwrite=overwrite, resume=resume)
     return plan
-
-
-def _changed(settings: Any, name: list[str], value: Any) -> Any:
-    first, *rest = name
-    inner = getattr(settings, first)
-    if rest:
-        value = _changed(inner, rest, value)
-    elif isinstance(inner, dict):
-        value = {**inner, **value}
-    return replace(settings, **{first: value})
 
 
 def opened(path: Path) -> Plan:
@@ -119,8 +130,37 @@ def telling() -> Iterator[Any]:
         yield tell
 
 
+def underway(plan: Plan, number: int | None) -> int:
+    """Return the round to work on: the one asked for, or the first that has no controller, or the last.
+
+    Raises:
+        InputError: if the run has no such round.
+    """
+    rounds = range(1, plan.preset.rounds + 1)
+    if number is None:
+        return next((one for one in rounds if not _is_evolved(plan, one)), rounds[-1])
+    if number not in rounds:
+        raise InputError(f"{plan.path} has {len(rounds)} rounds; there is no round {number}.")
+    return number
+
+
+def _is_evolved(plan: Plan, number: int) -> bool:
+    return (plan.round(number) / "controller.json").exists()
+
+
 def train(plan: Plan, number: int, tell: Any) -> tuple[Seen, Any]:
-    """Train V and M of a round, and draw what they know."""
+    """Train V and M of a round, and draw what they know.
+
+    Raises:
+        InputError: if not all is recorded that they learn from.
+    """
+    for one in range(1, number + 1):
+        there = {*plan.recording(one).seeds()}
+        if missing := sum(seed not in there for seed in plan.seeds(one)):
+            raise InputError(
+                f"Round {one} of {plan.path} lacks {missing} of {len(plan.seeds(one))} episodes; "
+                f"`mixtura world collect {plan.path} --round {one}` records them."
+            )
     vision = seen(plan, number, tell)
     given = in_latents(plan, number, vision)
     memory = remembered(plan, number, given, tell)
@@ -128,7 +168,8 @@ def train(plan: Plan, number: int, tell: Any) -> tuple[Seen, Any]:
     if vision is not None and not (picture := figures / f"reconstructions-{number}.png").exists():
         frames = plan.recording(number).frames(8, plan.seed)
         pictures.reconstructions(picture, frames, vision.decode(vision.encode(frames)[0]))
-    if given.layout.done:
+    name = f"hazard-{number}.json"
+    if given.layout.done and not (plan.path / name).exists():
         found = hazard(memory, given.layout, given.held_out)
         table = hazard_table(found.predicted, found.observed)
         pictures.hazard_picture(figures / f"hazard-{number}.png", table)
@@ -138,8 +179,30 @@ def train(plan: Plan, number: int, tell: Any) -> tuple[Seen, Any]:
             "calibration_error": expected_calibration_error(table),
             "table": table.to_dict(),
         }
-        Run(plan.path).write(f"hazard-{number}.json", said)
+        Run(plan.path).write(name, said)
     return given, memory
+
+
+def evolve(plan: Plan, number: int, engine: Engine, tell: Any) -> Evolved:
+    """Evolve C of a round, and draw how it became better.
+
+    Raises:
+        InputError: if M of the round is not trained.
+    """
+    memory = plan.memory(number)
+    kept = Run(memory).checkpoint()
+    is_trained = (memory / "model.keras").exists() if plan.untrained else kept is not None and kept.is_final
+    if not is_trained:
+        raise InputError(
+            f"Round {number} of {plan.path} is not trained; "
+            f"`mixtura world train {plan.path} --round {number}` comes first."
+        )
+    given = in_latents(plan, number, seen(plan, number, tell))
+    evolved, _ = acted(plan, number, given, remembered(plan, number, given, tell), engine, tell)
+    pictures.fitness_curves(
+        plan.path / "figures" / f"fitness-{number}.png", {f"round {number}": evolved.history}
+    )
+    return evolved
 
 
 def everything(plan: Plan, engine: Engine) -> dict[str, Any]:
@@ -167,8 +230,6 @@ def evaluate(plan: Plan, number: int, engine: Engine, tell: Any) -> dict[str, An
         **verdict.to_dict(preset.real),
     }
     if (file := plan.path / f"hazard-{number}.json").exists():
-        import json
-
         report["hazard"] = json.loads(file.read_text())
     Run(plan.path).write("report.json", report)
     return report
@@ -192,7 +253,7 @@ def round_of(plan: Plan, number: int | None) -> int:
     Raises:
         InputError: if there is none.
     """
-    done = [one for one in range(1, plan.preset.rounds + 1) if (plan.round(one) / "controller.json").exists()]
+    done = [one for one in range(1, plan.preset.rounds + 1) if _is_evolved(plan, one)]
     if number is not None and number in done:
         return number
     if number is not None or not done:
@@ -201,73 +262,170 @@ def round_of(plan: Plan, number: int | None) -> int:
     return done[-1]
 
 
-def play(plan: Plan, out: Path, seed: int, number: int | None, controller: Path | None) -> float:
-    """Write an episode of the game as a GIF, and return its return."""
+def play(
+    plan: Plan, out: Path, seed: int, number: int | None, controller: Path | None, overwrite: bool = False
+) -> float:
+    """Write an episode of the game as a GIF file, and return its return.
+
+    Raises:
+        InputError: if `out` may not be written, there are no pictures, or C is missing, damaged or of another
+            model.
+    """
+    _check_film(out, overwrite, [".gif"])
+    if not plan.world.pixels:
+        raise InputError(f"{plan.world.id} is met as a state: there is no picture to write.")
     agent = agent_of(plan, round_of(plan, number), controller=controller)
     with Environment(plan.world) as environment:
         episode = rollout(environment, agent, UNSEEN + seed)
-        frames = episode.observations
-        if not plan.world.pixels:
-            raise InputError(f"{plan.world.id} is met as a state: there is no picture to write.")
-        names = environment.actions
-        captions = [_caption(names, code) for code in episode.actions]
-    pictures.play_gif(out, frames[:-1], captions)
+        captions = [_caption(environment.actions, code) for code in episode.actions]
+    pictures.play_gif(out, episode.observations[:-1], captions)
     return episode.total
+
+
+def _check_film(out: Path, overwrite: bool, endings: Sequence[str]) -> None:
+    if out.suffix not in endings:
+        raise InputError(f"{out} ends in {out.suffix!r}; expected {' or '.join(endings)}.")
+    check_output(out, overwrite)
 
 
 def _caption(actions: Any, code: np.ndarray) -> str:
     """Return what a code does, in words."""
-    if len(code) == 1:
-        place = round((float(code[0]) + 1) / 2 * (len(actions.names) - 1))
-        return str(actions.names[place])
-    return ", ".join(f"{name} {value:.1f}" for name, value in zip(actions.names, code, strict=False))
+    if isinstance(actions, Ordered):
+        return actions.names[actions.choices.index(actions.action(code))]
+    return ", ".join(f"{name} {value:.1f}" for name, value in zip(actions.names, code, strict=True))
 
 
 def dream(
-    plan: Plan, out: Path, seed: int, number: int | None, temperature: float | None, steps: int | None
+    plan: Plan,
+    out: Path,
+    seed: int,
+    number: int | None,
+    temperature: float | None,
+    steps: int | None,
+    overwrite: bool = False,
 ) -> np.ndarray:
-    """Write a dream, beside the game where there are pictures, as a GIF or npz; return its hazards."""
+    """Write a dream as an npz file or, beside the game that begins as it does, as a GIF file.
+
+    Returns:
+        The probability of the end at every step.
+
+    Raises:
+        InputError: if `out` may not be written, there are no pictures, or nothing is trained.
+    """
+    _check_film(out, overwrite, [".gif", ".npz"])
+    if out.suffix == ".gif" and not plan.world.pixels:
+        raise InputError(f"{plan.world.id} is met as a state: a dream of it is written as .npz, not {out}.")
     number = round_of(plan, number)
-    file = plan.vision(number)
+    file, preset = plan.vision(number), plan.preset.controller
     vision = None if file is None else load(file)
     memory = load(plan.memory(number))
-    first = next(iter(_first_series(plan, vision)))
-    given = Seen.of([first, first])
-    dreams = dream_of(plan, given, memory, controller_of(plan, memory))
     agent = agent_of(plan, number)
-    length = steps or plan.preset.controller.steps
-    trace = dreams.trace(agent.params, seed, temperature or plan.preset.controller.temperature, length)
-    if out.suffix == ".npz":
-        np.savez(out, **trace)
-        return trace["hazard"]
-    if vision is None:
-        raise InputError(f"{plan.world.id} is met as a state: a dream of it is written as .npz, not {out}.")
-    alive = np.cumprod(1 - trace["hazard"])
-    captions = [f"alive {100 * one:.0f} %" for one in alive]
     with Environment(plan.world) as environment:
-        real = rollout(environment, agent, UNSEEN + seed).observations[:length]
-    pictures.beside(out, real, vision.decode(trace["latents"]), captions=captions)
+        game = rollout(environment, agent, UNSEEN + seed)
+    given = Seen.of(list(encoded([game], vision)))
+    dreams = dream_of(plan, given, memory, controller_of(plan, memory))
+    trace = dreams.trace(
+        agent.params, seed, preset.temperature if temperature is None else temperature, steps or preset.steps
+    )
+    if vision is None or out.suffix == ".npz":
+        with replacing(out) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **trace)
+    else:
+        captions = [f"alive {100 * one:.0f} %" for one in np.cumprod(1 - trace["hazard"])]
+        real = game.observations[: len(captions)]
+        pictures.beside(out, real, vision.decode(trace["latents"]), captions=captions)
     return trace["hazard"]
 
 
-def _first_series(plan: Plan, vision: Any) -> Iterator[Any]:
-    from mixtura.systems.world.stages import encoded
+def summary(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the command prints as JSON: the means and errors of the report."""
+    kept = {name: report[name] for name in ("env", "seed", "rounds")}
+    returns = {name: _short(value) for name, value in _returns_in(report).items()}
+    return {**kept, **returns, "agent_less": report["agent_less"]}
 
-    return encoded(plan.recording(1), plan.seeds(1)[:64], vision)
+
+def report_table(report: Mapping[str, Any]) -> Table:
+    """Return the report as a table for a terminal."""
+    rows = {name.replace("_", " "): Returns.from_dict(value) for name, value in _returns_in(report).items()}
+    agent = next(name for name in rows if name.endswith(" trained"))
+    return summary_table(rows, f"{report['env']}, {rows[agent].count} unseen episodes", agent)
+
+
+def _returns_in(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in report.items() if isinstance(one, dict) and "values" in one}
+
+
+def _short(returns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: returns[name] for name in ("mean", "standard_error", "sd", "count")}
+
+
+# ---------------------------------------------------------------------- temperatures
+
+DREAMS = 256  # that a controller is judged by, ends being drawn
 
 
 def temperatures(
-    plan: Plan, values: list[float], number: int | None, engine: Engine
+    plan: Plan, values: Sequence[float], number: int | None, engine: Engine
 ) -> dict[float, tuple[Returns, Returns]]:
-    """Evolve a controller at each temperature, and return what it earns in its dream and in the game."""
-    raise NotImplementedError
+    """Evolve a controller at each temperature, and return what it earns in its dream and in the game.
+
+    What is found is kept in the folder `temperatures` of the round, where this goes on if it was cut off. It
+    is written to `temperatures.json` and drawn, beside the published numbers where there are some.
+
+    Raises:
+        InputError: if M of the round is not trained.
+    """
+    number = round_of(plan, number)
+    rows = {}
+    with telling() as tell:
+        given, memory = train(plan, number, tell)
+        for value in values:
+            folder = plan.round(number) / "temperatures" / f"{value:g}"
+            rows[value] = _at(plan, number, value, folder, given, memory, engine, tell)
+    is_published = plan.world.id.startswith("VizdoomTakeCover")
+    published = pictures.PUBLISHED if is_published else None
+    pictures.temperature_picture(plan.path / "figures" / "temperatures.png", rows, published)
+    Run(plan.path).write("temperatures.json", by_temperature(rows))
+    return rows
 
 
-def summary(report: dict[str, Any]) -> dict[str, Any]:
-    """Return what the command prints as JSON: the means and errors of the report."""
-    kept = {name: report[name] for name in ("env", "seed", "rounds")}
-    for name, value in report.items():
-        if isinstance(value, dict) and "standard_error" in value:
-            kept[name] = {key: value[key] for key in ("mean", "standard_error", "sd", "count")}
-    kept["agent_less"] = report["agent_less"]
-    return kept
+def by_temperature(rows: Mapping[float, tuple[Returns, Returns]]) -> dict[str, Any]:
+    """Return what `temperatures` found, in JSON types."""
+    return {
+        f"{value:g}": {"dream": _short(dream.to_dict()), "game": _short(game.to_dict())}
+        for value, (dream, game) in rows.items()
+    }
+
+
+def temperature_table(plan: Plan, rows: Mapping[float, tuple[Returns, Returns]]) -> Table:
+    """Return what `temperatures` found as a table for a terminal."""
+    title = f"{plan.world.id}, mean returns ± s.e.: what C earns where it learnt, and in the game"
+    table = Table(title=title, min_width=len(title))
+    for column in ("temperature", "in the dream", "in the game"):
+        table.add_column(column, justify="right")
+    for value, found in rows.items():
+        table.add_row(f"{value:g}", *(f"{one.mean:.4g} ± {one.standard_error:.2g}" for one in found))
+    return table
+
+
+def _at(
+    plan: Plan, number: int, value: float, folder: Path, given: Seen, memory: Any, engine: Engine, tell: Any
+) -> tuple[Returns, Returns]:
+    """Return the returns in the dream and in the game of what is evolved at a temperature."""
+    file = folder / "returns.json"
+    if file.exists():
+        found = json.loads(file.read_text())
+        return Returns.from_dict(found["dream"]), Returns.from_dict(found["game"])
+    preset = replace(plan.preset.controller, temperature=value, real=False)
+    cooled = replace(plan, preset=replace(plan.preset, controller=preset))
+    title = f"temperature {value:g}"
+    evolved, controller = acted(cooled, number, given, memory, engine, tell, folder, title)
+    dreams = dream_of(cooled, given, memory, controller)
+    totals = dreams.returns(evolved.best[None], UNSEEN, DREAMS, value, plan.world.limit, expected=False)
+    dream = Returns(np.arange(DREAMS), totals[0])
+    agent = agent_of(plan, number, controller=folder / "controller.json")
+    unseen = range(UNSEEN, UNSEEN + plan.preset.unseen)
+    game = Returns.of(played(plan, engine, tell, title, [(agent, seed) for seed in unseen]))
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps({"dream": dream.to_dict(), "game": game.to_dict()}))
+    return dream, game

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,6 @@ class Verdict:
             "replayed"; random's are on more seeds.
         period: of the sweep.
         codes: of the agent's episodes, by seed.
-        steps: decisions of the agent's episodes, by seed.
     """
 
     returns: Mapping[str, Returns]
@@ -43,7 +43,7 @@ class Verdict:
         agent = "game_trained" if real else "dream_trained"
         named = {agent if name == "agent" else name: one for name, one in self.returns.items()}
         differences = {
-            name: paired(self.returns["agent"], one)._asdict()
+            name: {key: _finite(value) for key, value in paired(self.returns["agent"], one)._asdict().items()}
             for name, one in self.returns.items()
             if name != "agent" and self.returns["agent"].count > 1
         }
@@ -71,7 +71,7 @@ def judged(plan: Plan, number: int, engine: Engine, tell: Tell) -> Verdict:
     """
     unseen = list(range(UNSEEN, UNSEEN + plan.preset.unseen))
     many = list(range(UNSEEN, UNSEEN + max(plan.preset.unseen, plan.preset.baseline)))
-    run = partial(_play, plan, engine, tell)
+    run = partial(played, plan, engine, tell)
     random = run("random", [(Random(plan.world.hold), seed) for seed in many])
     returns = {
         "random": Returns.of(random),
@@ -82,11 +82,11 @@ def judged(plan: Plan, number: int, engine: Engine, tell: Tell) -> Verdict:
         period = best_sweep(plan, run)
         returns["sweep"] = Returns.of(run("sweep", [(Sweep(period), seed) for seed in unseen]))
     agent = agent_of(plan, number)
-    played = run("agent", [(agent, seed) for seed in unseen], codes=True)
-    returns["agent"] = Returns.of(played)
+    own = run("agent", [(agent, seed) for seed in unseen], codes=True)
+    returns["agent"] = Returns.of(own)
     scrambled = agent_of(plan, number, scramble=True)
     returns["scrambled"] = Returns.of(run("scrambled", [(scrambled, seed) for seed in unseen]))
-    codes = {one.seed: one.codes for one in played if one.codes is not None}
+    codes = {one.seed: one.codes for one in own if one.codes is not None}
     others = dict(zip(unseen, [*unseen[1:], unseen[0]], strict=True))
     replayed = run("replayed", [(Replay(codes[others[seed]]), seed) for seed in unseen])
     returns["replayed"] = Returns.of(replayed)
@@ -101,7 +101,7 @@ def best_sweep(plan: Plan, run: Callable[..., list[Played]]) -> int:
     return PERIODS[int(totals.reshape(len(PERIODS), -1).mean(axis=1).argmax())]
 
 
-def _play(
+def played(
     plan: Plan,
     engine: Engine,
     tell: Tell,
@@ -112,10 +112,15 @@ def _play(
     """Play episodes and return them in the order of the jobs."""
     found: dict[int, Played] = {}
     asked = [Job(plan.world, policy, seed, actions=codes) for policy, seed in jobs]
-    for done, (place, played) in enumerate(engine.map(play, asked), start=1):
-        found[place] = played
+    for done, (place, one) in enumerate(engine.map(play, asked), start=1):
+        found[place] = one
         tell(f"play: {title}", len(jobs), done)
     return [found[place] for place in range(len(jobs))]
+
+
+def _finite(value: float) -> float | None:
+    """Return a number as JSON has it: what is infinite or undefined is None."""
+    return value if math.isfinite(value) else None
 
 
 def _has_sides(plan: Plan) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from mixtura.systems.world.memory import Series, begin, family_of, rows
 from mixtura.systems.world.plan import CANDIDATES, Plan, Seen
 from mixtura.systems.world.policies import Policy, Random
 from mixtura.systems.world.recording import Recording, collect
-from mixtura.systems.world.rollouts import Job, play
+from mixtura.systems.world.rollouts import Episode, Job, play
 from mixtura.training import Run, load
 from mixtura.training.renewed import fit_renewed
 
@@ -96,20 +96,19 @@ def in_latents(plan: Plan, number: int, vision: ConvVAE | None) -> Seen:
     series = [
         one
         for earlier in range(1, number + 1)
-        for one in encoded(plan.recording(earlier), plan.seeds(earlier), vision)
+        for one in encoded(map(plan.recording(earlier).read, plan.seeds(earlier)), vision)
     ]
     return Seen.of(series)
 
 
-def encoded(recording: Recording, seeds: Sequence[int], vision: ConvVAE | None) -> Iterator[Series]:
-    """Yield recorded episodes in latents, reading a few at a time."""
-    episodes = map(recording.read, seeds)
+def encoded(episodes: Iterable[Episode], vision: ConvVAE | None) -> Iterator[Series]:
+    """Yield episodes in latents, taking a few at a time."""
     if vision is None:
         for one in episodes:
             known = np.full_like(one.observations, -np.inf)
             yield Series(one.observations, known, one.actions, one.rewards, one.terminated)
         return
-    waiting: list[Any] = []
+    waiting: list[Episode] = []
     for one in episodes:
         waiting.append(one)
         if sum(len(each.observations) for each in waiting) >= ENCODED:
@@ -119,7 +118,7 @@ def encoded(recording: Recording, seeds: Sequence[int], vision: ConvVAE | None) 
         yield from _encoded(vision, waiting)
 
 
-def _encoded(vision: ConvVAE, episodes: Sequence[Any]) -> Iterator[Series]:
+def _encoded(vision: ConvVAE, episodes: Sequence[Episode]) -> Iterator[Series]:
     mean, log_variance = vision.encode(np.concatenate([one.observations for one in episodes]))
     ends = np.cumsum([len(one.observations) for one in episodes])
     for one, end in zip(episodes, ends, strict=True):
@@ -194,12 +193,19 @@ def dream_of(plan: Plan, given: Seen, memory: Memory, controller: Controller) ->
 
 
 def acted(
-    plan: Plan, number: int, given: Seen, memory: Memory, engine: Engine, tell: Tell
+    plan: Plan,
+    number: int,
+    given: Seen,
+    memory: Memory,
+    engine: Engine,
+    tell: Tell,
+    folder: Path | None = None,
+    title: str = "",
 ) -> tuple[Evolved, Controller]:
-    """Evolve C in dreams, or in the game itself."""
+    """Evolve C in dreams, or in the game itself, and keep it in a folder, by default the round's."""
     preset = plan.preset.controller
     controller = controller_of(plan, memory)
-    path = plan.round(number) / "evolution.npz"
+    folder = folder or plan.round(number)
     luck = plan.seed * 1_000_003 + number * 10_007
     if preset.real:
         fitness, evaluate = _played(plan, number, controller, engine, luck)
@@ -217,12 +223,17 @@ def acted(
             return float(found.mean())
 
     def progress(one: Generation) -> None:
-        tell(f"round {number}: C", preset.generations, one.number, f"mean {one.mean:.0f} best {one.best:.0f}")
+        tell(
+            title or f"round {number}: C",
+            preset.generations,
+            one.number,
+            f"mean {one.mean:.0f} best {one.best:.0f}",
+        )
 
     evolved = evolve(
         fitness,
         controller.size,
-        path=path,
+        path=folder / "evolution.npz",
         popsize=preset.popsize,
         sigma=preset.sigma,
         generations=preset.generations,
@@ -231,7 +242,7 @@ def acted(
         every=preset.every,
         progress=progress,
     )
-    save_controller(plan.round(number) / "controller.json", controller, preset.features, evolved.best)
+    save_controller(folder / "controller.json", controller, preset.features, evolved.best)
     return evolved, controller
 
 

@@ -5,11 +5,11 @@ could. Here each is a product of matrices, which runs at the processor's speed. 
 large as the stride, so that a kernel of k covers ceil(k / stride) of them at neighbouring places; and as many
 images are taken at a time as the processor's cache holds copies of what enters a product.
 
-`convolve` and `paint` (the transposed convolution) are each other's derivative with respect to the image; with
-respect to the kernel, both have `slope`. All three know a large image `(batch, height, width, c)`, a small one
-`(batch, rows, columns, d)` of a number for each patch of the large one, and a kernel, which is as large as a
-patch: `(kernel height, kernel width, c, d)`. Nothing is padded: the large image is at least
-`(rows - 1) * stride + kernel height` high.
+`convolve` and `paint` (the transposed convolution) are each other's derivative with respect to the image;
+with respect to the kernel, both have `slope`. All three know a large image `(batch, height, width, c)`, a
+small one `(batch, rows, columns, d)` of numbers for each patch of the large one, and a kernel as large as a
+patch, `(kernel height, kernel width, c, d)`. Nothing is padded: the height is at least
+`(rows - 1) * stride + kernel height`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def convolve(large: Any, kernel: Any, strides: Pair) -> Any:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def paint(small: Any, kernel: Any, strides: Pair, size: Pair) -> Any:
-    """Return the large image, of this size: the sum of patches, each the kernel times the small one's numbers."""
+    """Return the large image, of this size: patches of the kernel times the small one's numbers, added up."""
     rows, columns = small.shape[1:3]
     strides = _steps(strides, kernel.shape, (rows, columns))
     parts = _parts(kernel, strides)

@@ -144,7 +144,8 @@ class Agent:
         Raises:
             InputError: if a file is missing or damaged, or they do not belong together.
         """
-        mind = _mind(self.vision, self.memory, tuple(self.controller.items()), self.features)
+        written = tuple(map(_written, (self.vision, self.memory)))  # a file may be replaced by another
+        mind = _mind(self.vision, self.memory, tuple(self.controller.items()), self.features, written)
         wander = _wandering(actions, seed, self.explore, self.hold) if self.explore else None
         return mind.player(actions, self.params, seed if self.scramble else None, wander)
 
@@ -197,12 +198,19 @@ def read_controller(path: Path) -> tuple[dict[str, Any], str, np.ndarray]:
 
 
 @lru_cache(maxsize=2)
-def _mind(vision: Path | None, memory: Path, controller: tuple[Any, ...], features: str) -> Mind:
+def _mind(
+    vision: Path | None, memory: Path, controller: tuple[Any, ...], features: str, written: tuple[int, ...]
+) -> Mind:
     """Return what agents of one training share: a process reads it once."""
     from mixtura.models.controller import Controller
 
     seen = None if vision is None else _read(vision)
     return Mind(seen, _read(memory), Controller(**dict(controller)), features)
+
+
+def _written(path: Path | None) -> int:
+    """Return when a file was written; 0 if there is none."""
+    return path.stat().st_mtime_ns if path is not None and path.exists() else 0
 
 
 def _read(path: Path) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtura.errors import InputError
+from mixtura.errors import InputError, TrainingError
 from mixtura.systems.world.actions import Actions, actions_of, tupled
 
 UNLIMITED = 1000  # decisions in an episode of an environment that has no limit of its own
@@ -49,7 +49,7 @@ _PUBLISHED: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
-class GameError(RuntimeError):
+class GameError(TrainingError):
     """A game that runs in a process of its own ended when it should not."""
 
 

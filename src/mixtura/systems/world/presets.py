@@ -204,6 +204,20 @@ PRESETS: dict[str, dict[str, WorldPreset]] = {
         ),
     },
     "VizdoomTakeCover-v1": {
+        # The band of the screen where monsters stand and fireballs fly; a V that must not miss what is small
+        # and bright; recordings with long walks, since agents walk.
+        "small": WorldPreset(
+            world={"rows": (40 / 120, 88 / 120), "size": (32, 96), "hold": (1, 30)},
+            episodes=4000,
+            later_episodes=1500,
+            explore=0.01,
+            rounds=2,
+            vision=VisionPreset(_patches((32, 96), 64, latent_size=64, emphasis=3.0), epochs=9, later=2),
+            memory=MemoryPreset(
+                (256,), 3, relative=False, standardised=False, drawn=True, epochs=7, batch_size=16
+            ),
+            controller=ControllerPreset(generations=50, steps=400, temperature=1.3),
+        ),
         "paper": replace(
             _PAPER,
             vision=replace(_PAPER_V, network={"latent_size": 64}, frames=100_000, epochs=230),
@@ -224,12 +238,12 @@ def preset_of(env: str, pixels: bool, name: str) -> WorldPreset:
     """
     if name not in NAMES:
         raise InputError(f"There is no preset {name!r}; expected one of {', '.join(NAMES)}.")
-    own = PRESETS.get(env, {}).get(name)
-    if own is not None:
-        return own
+    own = {key: one for key, one in PRESETS.get(env, {}).items() if (one.vision is not None) == pixels}
+    if name in own:
+        return own[name]
     if name == "paper":
         return _PAPER if pixels else replace(_PAPER, vision=None)
-    small = PRESETS.get(env, {}).get("small", _SMALL_PIXELS if pixels else _SMALL_STATE)
+    small = own.get("small", _SMALL_PIXELS if pixels else _SMALL_STATE)
     return small if name == "small" else _tiny(small)
 
 

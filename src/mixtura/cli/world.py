@@ -103,10 +103,10 @@ def everything(
         resume: go on with the run in the folder, if there is one.
     """
     out = out or Path(f"{env.rpartition(':')[2].replace('/', '-')}-{wish.preset}")
-    plan = _begun(out, env, wish, overwrite=overwrite, resume=resume)
-    from mixtura.systems.world import commands
-
     with _engine(work) as engine:
+        plan = _begun(out, env, wish, overwrite=overwrite, resume=resume)
+        from mixtura.systems.world import commands
+
         report = commands.everything(plan, engine)
     _tell_report(plan, report, json)
 

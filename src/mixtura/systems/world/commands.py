@@ -14,6 +14,7 @@ import numpy as np
 from rich.table import Table
 
 from mixtura.errors import InputError
+from mixtura.evaluation.words import count
 from mixtura.files import check_output, replacing
 from mixtura.models import ConvVAE
 from mixtura.systems.world import pictures
@@ -79,12 +80,12 @@ def begun(
             for, or it was begun otherwise.
     """
     check_output(path, overwrite or resume)
-    settings = preset_of(env, world_of(env).pixels, preset)
-    settings = changed(settings, {name: value for name, value in changes.items() if value is not None})
+    changes = {name: value for name, value in changes.items() if value is not None}
+    settings = preset_of(env, bool(changes.get("world.pixels", world_of(env).pixels)), preset)
+    settings = changed(settings, changes)
     try:
         world = world_of(env, **tupled(settings.world))
-        if any(name.startswith(("vision.network", "world.size")) for name in changes):
-            assert settings.vision is not None
+        if settings.vision and any(name.startswith(("vision.network", "world.size")) for name in changes):
             ConvVAE((*world.size, 3), **settings.vision.network)
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, InputError) else InputError(f"--set: {error}.") from error
@@ -116,18 +117,23 @@ def telling() -> Iterator[Any]:
 
     Without the last, one more is done.
     """
-    with progress_bar() as progress:
-        tasks: dict[str, Any] = {}
+    progress = progress_bar()
+    tasks: dict[str, Any] = {}
 
-        def tell(title: str, total: int, done: int | None = None, loss: str = "") -> None:
-            if title not in tasks:
-                tasks[title] = progress.add_task(title, total=total, loss="")
-            if done is None:
-                progress.advance(tasks[title])
-            else:
-                progress.update(tasks[title], completed=done, loss=loss)
+    def tell(title: str, total: int, done: int | None = None, loss: str = "") -> None:
+        progress.start()  # not before: a refusal is one line
+        if title not in tasks:
+            tasks[title] = progress.add_task(title, total=total, loss="")
+        if done is None:
+            progress.advance(tasks[title])
+        else:
+            progress.update(tasks[title], completed=done, loss=loss)
 
+    try:
         yield tell
+    finally:
+        if tasks:
+            progress.stop()
 
 
 def underway(plan: Plan, number: int | None) -> int:
@@ -140,7 +146,7 @@ def underway(plan: Plan, number: int | None) -> int:
     if number is None:
         return next((one for one in rounds if not _is_evolved(plan, one)), rounds[-1])
     if number not in rounds:
-        raise InputError(f"{plan.path} has {len(rounds)} rounds; there is no round {number}.")
+        raise InputError(f"{plan.path} has {count(len(rounds), 'round')}; there is no round {number}.")
     return number
 
 
@@ -257,8 +263,8 @@ def round_of(plan: Plan, number: int | None) -> int:
     if number is not None and number in done:
         return number
     if number is not None or not done:
-        what = f"round {number}" if number else "a controller"
-        raise InputError(f"{plan.path} has no {what} yet; `mixtura world evolve {plan.path}` makes it.")
+        whose = f" of round {number}" if number else ""
+        raise InputError(f"{plan.path} has no agent{whose} yet; `mixtura world evolve {plan.path}` makes it.")
     return done[-1]
 
 

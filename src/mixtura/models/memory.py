@@ -33,7 +33,7 @@ class Memory(MDNRNN):
             number of z has a mixture of its own.
         units: of the recurrent layers.
         actions: the size of an action.
-        cell: see `MDNRNN`.
+        cell: "lstm" or "gru"; see `MDNRNN`.
         relative: whether z is predicted as a distance from the z before; see `MDNRNN`.
         seed: see there.
         **kwargs: the arguments of every Keras model.
@@ -65,6 +65,8 @@ class Memory(MDNRNN):
             )
         if "latent" not in family.names:
             raise ValueError(f"family must have a part latent; received {family!r}")
+        if cell not in ("lstm", "gru"):
+            raise ValueError(f"cell must be lstm or gru; received {cell!r}")
         moved = ("latent",) if relative else False
         super().__init__(family, units, cell, inputs_size=actions, relative=moved, seed=seed, **kwargs)
 
@@ -97,10 +99,13 @@ class Memory(MDNRNN):
         """Return how many numbers `features_of` returns.
 
         Raises:
-            ValueError: for features that are none of `FEATURES`.
+            ValueError: for features that are none of `FEATURES`, or a cell that a GRU has not.
         """
-        if features not in FEATURES:
-            raise ValueError(f"features must be one of {', '.join(FEATURES)}; received {features!r}")
+        known = FEATURES if self.cell.cell == "lstm" else FEATURES[:2]
+        if features not in known:
+            raise ValueError(
+                f"features must be one of {', '.join(known)} for a {self.cell.cell}; received {features!r}"
+            )
         return self.latent_size + (len(features) - 1) * self.cell.units[-1]
 
     def features_of(self, features: str, z: Any, state: Any) -> Any:

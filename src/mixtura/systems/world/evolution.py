@@ -188,7 +188,7 @@ class _Strategy:
 
     def __init__(self, start: np.ndarray, popsize: int, sigma: float, seed: int, diagonal: bool) -> None:
         cma = imported("cma", "worlds")
-        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+        from threadpoolctl import ThreadpoolController
 
         self._threads = ThreadpoolController()
         # The package's own seed is NumPy's global one; nan leaves that alone.

@@ -13,7 +13,7 @@ from mixtura.errors import InputError
 from mixtura.systems.world.engines import Engine
 from mixtura.systems.world.environments import World
 from mixtura.systems.world.policies import Policy
-from mixtura.systems.world.rollouts import Episode, Job, path_of, play, recorded
+from mixtura.systems.world.rollouts import Episode, Job, path_of, play
 
 
 class Recording:
@@ -48,16 +48,17 @@ class Recording:
         return map(self.read, self.seeds())
 
     def frames(self, count: int, seed: int) -> np.ndarray:
-        """Draw observations without replacement, reading one episode at a time.
+        """Draw observations without replacement.
 
-        All observations are equally likely, and the sample is in random order.
+        Episodes are read in random order until they hold twice as many observations as are wanted; these are
+        drawn from them. So what is read and held grows with the sample, not with the recording.
 
         Args:
             count: how many; all there are, if there are fewer.
             seed: of the draw.
 
         Returns:
-            `(count, ...)`.
+            `(count, ...)`, in random order.
 
         Raises:
             InputError: if there are none.
@@ -65,18 +66,20 @@ class Recording:
         seeds = self.seeds()
         if not seeds:
             raise InputError(f"{self.folder} has no recorded episodes.")
-        lengths = np.array([_observations_in(self.path(one)) for one in seeds])
         rng = np.random.default_rng(seed)
-        chosen = rng.permutation(lengths.sum())[:count]
-        episode = np.searchsorted(np.cumsum(lengths), chosen, side="right")
-        within = chosen - (np.cumsum(lengths) - lengths)[episode]
-        sample: np.ndarray | None = None
-        for number in np.unique(episode):
-            observations = self.read(seeds[number]).observations
-            if sample is None:
-                sample = np.empty((len(chosen), *observations.shape[1:]), observations.dtype)
-            sample[episode == number] = observations[within[episode == number]]
-        assert sample is not None
+        episodes: list[np.ndarray] = []
+        held = 0
+        for number in rng.permutation(len(seeds)):
+            episodes.append(self.read(seeds[number]).observations)
+            held += len(episodes[-1])
+            if held >= 2 * count:
+                break
+        chosen = rng.permutation(held)[:count]
+        ends = np.cumsum([len(one) for one in episodes])
+        sample = np.empty((len(chosen), *episodes[0].shape[1:]), episodes[0].dtype)
+        of = np.searchsorted(ends, chosen, side="right")
+        for number, one in enumerate(episodes):
+            sample[of == number] = one[chosen[of == number] - (ends[number] - len(one))]
         return sample
 
     @property
@@ -140,9 +143,3 @@ def _check(recording: Recording, size: int, max_bytes: int | None, left: int) ->
             f"{recording.folder} takes {size / 1e6:.1f} MB, at least the {max_bytes / 1e6:.1f} MB allowed, "
             f"and {left} episodes are missing; it keeps the {len(recording.seeds())} that are finished."
         )
-
-
-def _observations_in(path: Path) -> int:
-    """Return how many observations a file has, without reading them."""
-    with recorded(path) as arrays:
-        return len(arrays["reward"]) + 1

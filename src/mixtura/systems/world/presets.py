@@ -139,7 +139,8 @@ class WorldPreset:
         """Return what `to_config` wrote down."""
         parts = tupled(config)
         vision = parts["vision"] and VisionPreset(**parts["vision"])
-        memory, controller = MemoryPreset(**parts["memory"]), ControllerPreset(**parts["controller"])
+        memory = MemoryPreset(**tupled(parts["memory"]))
+        controller = ControllerPreset(**parts["controller"])
         return cls(**{**parts, "vision": vision, "memory": memory, "controller": controller})
 
 

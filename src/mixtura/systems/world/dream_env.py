@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from mixtura.generation.request import Request
 from mixtura.models import Memory
 from mixtura.sampling import Sampler
 from mixtura.systems.world.actions import Actions, OneOf, Ordered, actions_of
-from mixtura.systems.world.environments import imported
+from mixtura.systems.world.environments import Environment, imported
 
 imported("gymnasium", "worlds")  # in one sentence where it is missing
 import gymnasium  # noqa: E402
+
+STARTS = 100  # recorded episodes whose first moments a run's dream begins with
 
 
 class DreamEnv(gymnasium.Env[np.ndarray, Any]):
@@ -95,6 +98,53 @@ class DreamEnv(gymnasium.Env[np.ndarray, Any]):
         self.action_space, self.render_mode = space, render_mode
         width = memory.features_size(features)
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (width,), np.float32)
+
+    @classmethod
+    def of(
+        cls,
+        run: str | Path,
+        number: int | None = None,
+        *,
+        temperature: float | None = None,
+        render_mode: str | None = None,
+        **settings: Any,
+    ) -> DreamEnv:
+        """Return the dream of a run of `mixtura world`.
+
+        Args:
+            run: its folder.
+            number: the round; by default the last that is finished.
+            temperature: by default that of the run's preset.
+            render_mode: see the class.
+            **settings: its other arguments.
+
+        Raises:
+            InputError: if the folder is no such run, or nothing is trained there.
+        """
+        from mixtura.systems.world.commands import opened, round_of
+        from mixtura.systems.world.plan import Seen
+        from mixtura.systems.world.stages import encoded
+        from mixtura.training import load
+
+        plan = opened(Path(run))
+        number = round_of(plan, number)
+        preset, file = plan.preset.controller, plan.vision(number)
+        vision = None if file is None else load(file)
+        recording = plan.recording(1)
+        seeds = recording.seeds()[:STARTS]
+        given = Seen.of(list(encoded(map(recording.read, seeds), vision)))
+        with Environment(plan.world) as environment:
+            actions, space = environment.actions, environment.action_space
+        return cls(
+            load(plan.memory(number)),
+            actions,
+            space,
+            given.starts,
+            temperature=preset.temperature if temperature is None else temperature,
+            vision=vision,
+            render_mode=render_mode,
+            **{"features": preset.features, "limit": plan.world.limit, "reward": given.reward, **settings},
+        )
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin an episode; return the first observation and no information."""

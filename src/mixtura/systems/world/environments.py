@@ -156,6 +156,7 @@ class Environment:
 
     Attributes:
         actions: what codes mean.
+        action_space: of Gymnasium.
         observation_shape: of one observation.
 
     Raises:
@@ -172,7 +173,7 @@ class Environment:
         except InputError:
             self.close()
             raise
-        space = self._environment.observation_space
+        space, self.action_space = self._environment.observation_space, self._environment.action_space
         self._entry = entry
         self._is_rendered = world.pixels and _picture(space) is None
         self._inner = self._environment.unwrapped

@@ -38,7 +38,7 @@ def test_the_readmes_python_runs(capsys):
         "sketch.md",
         *(
             pytest.param(page, marks=pytest.mark.slow)
-            for page in ("regression.md", "sequences.md", "training.md")
+            for page in ("regression.md", "sequences.md", "training.md", "world.md")
         ),
     ],
 )

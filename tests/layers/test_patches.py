@@ -80,11 +80,11 @@ def test_images_are_taken_a_few_at_a_time(monkeypatch):
         return images[:, 0] + 1
 
     x = np.arange(12.0).reshape(6, 2)
-    for numbers, at_least, few in ((2, 0, 2), (1, 0, 3), (9, 0, 1), (1, 5, 3), (1, 6, 6)):
+    for copied, at_least, few in ((2, 0, 2), (1, 0, 3), (9, 0, 1), (1, 5, 3), (1, 6, 6), (0, 0, 6)):
         seen.clear()
-        np.testing.assert_array_equal(patches._by_few(of, numbers, at_least, x), x[:, 0] + 1)
+        np.testing.assert_array_equal(patches._by_few(of, copied, at_least, x), x[:, 0] + 1)
         assert (few, 2) in seen  # four would not divide six
-        total = patches._by_few(lambda images: images.sum(axis=0), numbers, at_least, x, sums=True)
+        total = patches._by_few(lambda images: images.sum(axis=0), copied, at_least, x, sums=True)
         np.testing.assert_array_equal(total, x.sum(axis=0))
 
 

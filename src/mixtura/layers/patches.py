@@ -43,7 +43,8 @@ def convolve(large: Any, kernel: Any, strides: Pair) -> Any:
         strips = _shifted(_blocks(images, strides, rows + down - 1, columns + across - 1), 2, across, columns)
         return sum(strips[:, i : i + rows] @ parts[i] for i in range(down))
 
-    return _by_few(of, (rows + down - 1) * columns * across * block, kernel.size, large)
+    copied = (rows + down - 1) * columns * across * block
+    return _by_few(of, copied if down * across > 1 else 0, kernel.size, large)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -64,7 +65,8 @@ def paint(small: Any, kernel: Any, strides: Pair, size: Pair) -> Any:
         )
         return _image(total, strides, size)
 
-    return _by_few(of, rows * columns * down * across * block, kernel.size, small)
+    copied = rows * columns * down * across * block
+    return _by_few(of, copied if down * across > 1 else 0, kernel.size, small)
 
 
 def slope(large: Any, small: Any, extent: Pair, strides: Pair) -> Any:
@@ -85,10 +87,9 @@ def slope(large: Any, small: Any, extent: Pair, strides: Pair) -> Any:
         parts = _product(_shifted(blocks, 1, down, rows), _shifted(shifted, 2, across, width))
         return parts.reshape(down, blocks.shape[3], across, -1)[:, :, ::-1].transpose(0, 2, 1, 3)
 
-    numbers = down * rows * width * strides[0] * strides[1] * large.shape[3]
-    parts = _by_few(
-        of, numbers, extent[0] * extent[1] * large.shape[3] * small.shape[3], large, small, sums=True
-    )
+    copied = down * rows * width * strides[0] * strides[1] * large.shape[3] if down * across > 1 else 0
+    size = extent[0] * extent[1] * large.shape[3] * small.shape[3]
+    parts = _by_few(of, copied, size, large, small, sums=True)
     return _image(parts.transpose(3, 0, 1, 2), strides, extent).transpose(1, 2, 3, 0)
 
 
@@ -114,21 +115,21 @@ convolve.defvjp(_convolve_forward, _convolve_backward)
 paint.defvjp(_paint_forward, _paint_backward)
 
 
-def _by_few(of: Callable[..., Any], numbers: int, at_least: int, *images: Any, sums: bool = False) -> Any:
+def _by_few(of: Callable[..., Any], copied: int, at_least: int, *images: Any, sums: bool = False) -> Any:
     """Return a function of images, computed for a few of them at a time.
 
     Args:
         of: the function of arrays whose first axis counts images.
-        numbers: how many the function copies for an image.
+        copied: how many numbers the function copies for an image: none where patches do not overlap.
         at_least: how many of these are worth reading the kernel once more.
         *images: the arrays.
         sums: whether the function is a sum over images.
     """
     batch = images[0].shape[0]
-    few = max(1, max(CACHE, at_least) // numbers)
-    few = max(n for n in range(1, batch + 1) if batch % n == 0 and n <= few) if few < batch else batch
-    if few == batch:
+    few = max(1, max(CACHE, at_least) // copied) if copied else batch
+    if few >= batch:
         return of(*images)
+    few = max(n for n in range(1, few + 1) if batch % n == 0)
     pieces = tuple(array.reshape(-1, few, *array.shape[1:]) for array in images)
     if not sums:
         return lax.map(lambda piece: of(*piece), pieces).reshape(

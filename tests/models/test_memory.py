@@ -87,15 +87,17 @@ def test_features_are_z_and_what_its_last_layer_remembers(memory):
         found = numpy(memory.features_of(name, z, state))
         np.testing.assert_array_equal(found, np.concatenate(parts, axis=1))
         assert memory.features_size(name) == found.shape[1]
-    with pytest.raises(ValueError, match="features must be one of z, zh, zhc; received 'h'"):
+    with pytest.raises(ValueError, match="features must be one of z, zh, zhc for a lstm; received 'h'"):
         memory.features_size("h")
+    with pytest.raises(ValueError, match="cell must be lstm or gru; received 'hyper'"):
+        Memory(FAMILY, (4,), cell="hyper")
 
 
-def test_the_loss_is_a_mean_over_z_and_weighs_the_end():
+def test_the_loss_is_a_mean_over_z_and_weighs_the_end(compiled):
     params = RNG.normal(size=(2, 4, FAMILY.params_size))
     events = RNG.normal(size=(2, 4, 5))
     events[..., -1] = done = np.array([[0, 0, 0, 1], [0, 0, 0, 0]])
-    found = numpy(MemoryLoss(FAMILY, 7.0).call(events.astype("float32"), params.astype("float32")))
+    found = compiled(MemoryLoss(FAMILY, 7.0).call, events, params)
     # A mixture's numbers are a table for each number of z: logits, means and logarithms of scales.
     logits, means, raw = np.moveaxis(params[..., :18].reshape(2, 4, 3, 3, 2), -2, 0)
     density = norm.logpdf(events[..., :3, None], means, np.exp(raw))
@@ -105,11 +107,11 @@ def test_the_loss_is_a_mean_over_z_and_weighs_the_end():
     np.testing.assert_allclose(found, -(1 - done) * latent.mean(axis=-1) - reward - 7 * end, rtol=1e-4)
 
 
-def test_the_loss_without_reward_and_end_is_the_mean_over_z():
+def test_the_loss_without_reward_and_end_is_the_mean_over_z(compiled):
     family = mx.Joint(latent=LATENT)
-    params, events = RNG.normal(size=(4, 18)).astype("float32"), RNG.normal(size=(4, 3)).astype("float32")
-    found = numpy(MemoryLoss(family).call(events, params))
-    np.testing.assert_allclose(found, -numpy(family.log_prob(params, events)) / 3, rtol=1e-5)
+    params, events = RNG.normal(size=(4, 18)), RNG.normal(size=(4, 3))
+    found = compiled(MemoryLoss(family).call, events, params)
+    np.testing.assert_allclose(found, -family.log_prob(params, events) / 3, rtol=1e-4)
 
 
 def test_it_learns_and_is_kept(tmp_path):

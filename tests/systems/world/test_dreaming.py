@@ -6,6 +6,7 @@ from keras import ops
 from scipy.special import expit
 
 import mixtura as mx
+from mixtura.compiling import compiled
 from mixtura.families.draws import TensorDraws
 from mixtura.models import Controller, Memory
 from mixtura.sampling import Sampler
@@ -32,7 +33,15 @@ def memory_of(**others):
 @pytest.fixture(scope="module")
 def dream():
     memory = memory_of(reward=mx.Normal(1, scale="exp"), done=mx.Bernoulli())
-    return Dream(memory, Controller(6, 1), "zh", LINE, STARTS)
+    made = Dream(memory, Controller(6, 1), "zh", LINE, STARTS)
+
+    def follow(event, code, h, c, key, temperature):
+        params, state = memory.step(memory.embed(event, code), [h, c])
+        sampler = Sampler(temperature, ops.sqrt(temperature), 1.0)
+        return params, *state, memory.family._sample(ops, params, TensorDraws(key), sampler, ())
+
+    made.follow = compiled(follow, memory)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +51,19 @@ def params():
 
 def by_hand(dream, params, seed, repeats, temperature, steps=STEPS):
     """Dream with one controller, step by step; return rewards, hazards and ends, `(steps, repeats)`."""
-    memory = dream.memory
     begin, draw = jax.random.split(jax.random.key(seed))
     z = STARTS[np.asarray(jax.random.randint(begin, (repeats,), 0, len(STARTS)))]
-    start = ops.broadcast_to(memory.start_event(), (repeats, 4))
-    _, (h, c) = memory.step(memory.embed(start, ops.zeros((repeats, 1))), memory.initial_state(repeats))
-    sampler = Sampler.world_models(temperature)
+    start = np.repeat(ops.convert_to_numpy(dream.memory.start_event())[None], repeats, axis=0)
+    code, *state = np.zeros((repeats, 1), "float32"), *np.zeros((2, repeats, 4), "float32")
+    _, h, c, _ = dream.follow(start, code, *state, draw, np.float32(temperature))
     found = []
     for step in range(steps):
         outputs = np.concatenate([z, ops.convert_to_numpy(h)], axis=1) @ params[:6] + params[6]
         code = np.digitize(np.tanh(outputs), [-1 / 3, 1 / 3])[:, None] - 1.0
         event = np.concatenate([z, np.zeros((repeats, 2))], axis=1).astype("float32")
-        given = memory.embed(ops.convert_to_tensor(event), ops.convert_to_tensor(code.astype("float32")))
-        raw, (h, c) = memory.step(given, [h, c])
-        draws = TensorDraws(jax.random.fold_in(draw, step))
-        samplers = Sampler(sampler.weights, sampler.scale, 1.0)
-        event = ops.convert_to_numpy(memory.family._sample(ops, raw, draws, samplers, ()))
+        key = jax.random.fold_in(draw, step)
+        raw, h, c, event = dream.follow(event, code.astype("float32"), h, c, key, np.float32(temperature))
+        event = ops.convert_to_numpy(event)
         z = event[:, :2]
         found.append((event[:, 2], expit(ops.convert_to_numpy(raw)[:, -1]), event[:, 3]))
     return np.moveaxis(np.array(found), 1, 0)
@@ -129,7 +135,7 @@ def test_it_is_the_dream_that_the_environment_dreams(params):
 
     memory = memory_of(done=mx.Bernoulli())
     controller = Controller(6, 1)
-    compiled = Dream(memory, controller, "zh", LINE, STARTS)
+    dream = Dream(memory, controller, "zh", LINE, STARTS)
     env = DreamEnv(memory, LINE, Discrete(3), STARTS, temperature=1.3, limit=STEPS)
     lengths = []
     for seed in range(300):
@@ -140,7 +146,7 @@ def test_it_is_the_dream_that_the_environment_dreams(params):
             observation, reward, terminated, truncated, _ = env.step(LINE.action(code))
             over, length = terminated or truncated, length + reward
         lengths.append(length)
-    drawn = compiled.returns(params[:1], 0, 4000, 1.3, STEPS, expected=False)[0]
+    drawn = dream.returns(params[:1], 0, 4000, 1.3, STEPS, expected=False)[0]
     assert 1.5 < np.mean(drawn) < STEPS - 0.5
     error = np.std(lengths) / np.sqrt(300) + drawn.std() / np.sqrt(4000)
     assert abs(np.mean(lengths) - drawn.mean()) < 4 * error

@@ -176,11 +176,11 @@ class ConvVAE(keras.Model):
         self.usual.assign(scaled.mean(axis=0))
         self.spread.assign(np.maximum(scaled.std(axis=0), 0.02))
 
-    def encode(self, frames: np.ndarray, batch_size: int = 256) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, frames: np.ndarray, batch_size: int = 64) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and log variance of z, `(n, latent_size)`, of frames in [0, 255]."""
         return self._in_batches("posterior", self.posterior, frames, batch_size)
 
-    def decode(self, z: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def decode(self, z: np.ndarray, batch_size: int = 64) -> np.ndarray:
         """Return frames `(n, height, width, colours)` of dtype uint8."""
         made = self._in_batches("frames", lambda z: (self.frames(z),), np.asarray(z, "float32"), batch_size)
         return np.rint(255 * made[0]).astype(np.uint8)

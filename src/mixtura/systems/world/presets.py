@@ -181,7 +181,7 @@ _SMALL_STATE = WorldPreset(
     controller=ControllerPreset(popsize=32, generations=25, repeats=16, steps=500, every=5),
     baseline=100,
 )
-# z is drawn from V's posterior, as published: a dream of its means leaves what V can decode in a hundred steps.
+# z is drawn from V's posterior, as published: a dream of its means soon leaves what V can decode.
 _SMALL_M = MemoryPreset((128,), 3, relative=False, standardised=False, drawn=True, epochs=6, batch_size=16)
 _SMALL_PIXELS = WorldPreset(
     episodes=400,

@@ -86,6 +86,7 @@ def test_the_last_line_is_json(whole):
     assert drawn >= {"actions", "fitness", "returns", "survival", "reconstructions-1"}
 
 
+@pytest.mark.slow
 def test_the_stages_one_by_one_lead_to_the_same(main, whole, tmp_path):
     folder = tmp_path / "run"
     code, out, err = main("world", "collect", folder, *wish(SMALL), *SERIAL)
@@ -167,6 +168,7 @@ def test_a_dream_as_numbers(main, run, tmp_path):
         np.testing.assert_array_equal(arrays["latents"], found["latents"])
 
 
+@pytest.mark.slow
 def test_temperatures(main, run, monkeypatch):
     arguments = ("world", "temperatures", run, "--values", 0.5, 1.15, *SERIAL)
     code, out, err = main(*arguments, "--json")

@@ -36,7 +36,11 @@ class Mind:
         from mixtura.compiling import compiled
 
         self.vision, self.memory, self.controller, self.features = vision, memory, controller, features
-        if controller.inputs != (size := memory.features_size(features)):
+        try:
+            size = memory.features_size(features)
+        except ValueError as error:
+            raise InputError(f"The controller belongs to another model: {error}.") from error
+        if controller.inputs != size:
             raise InputError(
                 f"The controller takes {controller.inputs} numbers, and V and M give {size}: it belongs to "
                 "another model."

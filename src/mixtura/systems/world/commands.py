@@ -212,7 +212,12 @@ def evolve(plan: Plan, number: int, engine: Engine, tell: Any) -> Evolved:
 
 
 def everything(plan: Plan, engine: Engine) -> dict[str, Any]:
-    """Do all rounds, and judge the agent that they lead to; return the report."""
+    """Do all rounds, and judge the agent that they lead to; return the report.
+
+    Of a run that is finished the report is read.
+    """
+    if (report := _finished(plan)) is not None:
+        return report
     histories = {}
     with telling() as tell:
         for number in range(1, plan.preset.rounds + 1):
@@ -222,6 +227,18 @@ def everything(plan: Plan, engine: Engine) -> dict[str, Any]:
             histories[f"round {number}"] = evolved.history
             pictures.fitness_curves(plan.path / "figures" / "fitness.png", histories)
         return evaluate(plan, plan.preset.rounds, engine, tell)
+
+
+def _finished(plan: Plan) -> dict[str, Any] | None:
+    """Return the report on the last round's controller, if there is one that is newer."""
+    report = plan.path / "report.json"
+    controller = plan.round(plan.preset.rounds) / "controller.json"
+    if not (report.exists() and controller.exists()):
+        return None
+    if report.stat().st_mtime_ns < controller.stat().st_mtime_ns:
+        return None
+    found: dict[str, Any] = json.loads(report.read_text())
+    return found if found.get("rounds") == plan.preset.rounds else None
 
 
 def evaluate(plan: Plan, number: int, engine: Engine, tell: Any) -> dict[str, Any]:

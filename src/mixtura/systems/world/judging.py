@@ -16,7 +16,7 @@ from mixtura.systems.world.engines import Engine
 from mixtura.systems.world.environments import Environment
 from mixtura.systems.world.plan import CHOOSING, UNSEEN, Plan
 from mixtura.systems.world.policies import Policy, Random, Replay, Still, Sweep
-from mixtura.systems.world.rollouts import Job, Played, play
+from mixtura.systems.world.rollouts import PATIENCE, Job, Played, play
 from mixtura.systems.world.stages import Tell, agent_of
 
 PERIODS = (8, 16, 20, 24, 28, 32, 40, 64)  # decisions to either side: the sweeps that are tried
@@ -112,7 +112,7 @@ def played(
     """Play episodes and return them in the order of the jobs."""
     found: dict[int, Played] = {}
     asked = [Job(plan.world, policy, seed, actions=codes) for policy, seed in jobs]
-    for done, (place, one) in enumerate(engine.map(play, asked), start=1):
+    for done, (place, one) in enumerate(engine.map(play, asked, PATIENCE), start=1):
         found[place] = one
         tell(f"play: {title}", len(jobs), done)
     return [found[place] for place in range(len(jobs))]

@@ -13,7 +13,7 @@ from mixtura.errors import InputError
 from mixtura.systems.world.engines import Engine
 from mixtura.systems.world.environments import World
 from mixtura.systems.world.policies import Policy
-from mixtura.systems.world.rollouts import Episode, Job, path_of, play
+from mixtura.systems.world.rollouts import PATIENCE, Episode, Job, path_of, play
 
 
 class Recording:
@@ -123,7 +123,7 @@ def collect(
     jobs = [Job(world, policy, seed, recording.folder.absolute()) for seed in missing]
     if jobs:
         _check(recording, size, max_bytes, len(jobs))
-    with closing(engine.map(play, jobs)) as played:
+    with closing(engine.map(play, jobs, PATIENCE)) as played:
         for done, (number, _) in enumerate(played, start=1):
             _tell(progress)
             size += recording.path(missing[number]).stat().st_size

@@ -123,6 +123,9 @@ def rollout(environment: Environment, policy: Policy, seed: int, keep: bool = Tr
     )
 
 
+PATIENCE = 900.0  # seconds after which an episode is taken for one that hangs, a worker's start included
+
+
 class Job(NamedTuple):
     """An episode to be played.
 

@@ -20,7 +20,7 @@ from mixtura.systems.world.memory import Series, begin, family_of, rows
 from mixtura.systems.world.plan import CANDIDATES, Plan, Seen
 from mixtura.systems.world.policies import Policy, Random
 from mixtura.systems.world.recording import Recording, collect
-from mixtura.systems.world.rollouts import Episode, Job, play
+from mixtura.systems.world.rollouts import PATIENCE, Episode, Job, play
 from mixtura.training import Run, load
 from mixtura.training.renewed import fit_renewed
 
@@ -254,7 +254,7 @@ def _played(plan: Plan, number: int, controller: Controller, engine: Engine, luc
         agents = [_agent(plan, number, asdict(controller), preset.features, one) for one in candidates]
         jobs = [Job(plan.world, agent, seed) for agent in agents for seed in seeds]
         totals = np.zeros(len(jobs))
-        for place, played in engine.map(play, jobs):
+        for place, played in engine.map(play, jobs, PATIENCE):
             totals[place] = played.total
         return totals.reshape(len(candidates), len(seeds)).mean(axis=1)
 

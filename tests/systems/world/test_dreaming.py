@@ -150,3 +150,9 @@ def test_it_is_the_dream_that_the_environment_dreams(params):
     assert 1.5 < np.mean(drawn) < STEPS - 0.5
     error = np.std(lengths) / np.sqrt(300) + drawn.std() / np.sqrt(4000)
     assert abs(np.mean(lengths) - drawn.mean()) < 4 * error
+
+
+def test_told_what_to_do_one_earns_what_who_decides_so_does(dream, params):
+    made = dream.trace(params[0], 3, 1.2, STEPS)
+    told = dream.told(made["codes"][:, None], 3, 1.2)
+    np.testing.assert_allclose(told, dream.returns(params[:1], 3, 1, 1.2, STEPS)[0], rtol=1e-5)

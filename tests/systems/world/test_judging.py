@@ -42,7 +42,7 @@ def plan(tmp_path_factory):
 
 @pytest.fixture
 def verdict(plan, monkeypatch):
-    monkeypatch.setattr(judging, "agent_of", lambda plan, number, scramble=False: Balancing(scramble))
+    monkeypatch.setattr(judging, "agent_of", lambda plan, number, scramble="": Balancing(bool(scramble)))
     return judged(plan, 1, Serial(), lambda *_: None)
 
 
@@ -51,13 +51,22 @@ def returns(plan, policies):
 
 
 def test_all_are_judged_by_the_same_episodes(plan, verdict):
-    assert list(verdict.returns) == ["random", "still", "sweep", "agent", "scrambled", "replayed"]
+    assert list(verdict.returns) == [
+        "random",
+        "still",
+        "sweep",
+        "agent",
+        "scrambled",
+        "scrambled_c",
+        "replayed",
+    ]
     expected = {
         "random": returns(plan, [(Random(plan.world.hold), UNSEEN + n) for n in range(7)]),
         "still": returns(plan, [(Still(), seed) for seed in SEEDS]),
         "sweep": returns(plan, [(Sweep(verdict.period), seed) for seed in SEEDS]),
         "agent": returns(plan, [(Balancing(), seed) for seed in SEEDS]),
         "scrambled": returns(plan, [(Balancing(True), seed) for seed in SEEDS]),
+        "scrambled_c": returns(plan, [(Balancing(True), seed) for seed in SEEDS]),
         "replayed": returns(plan, [(Replay(verdict.codes[SEEDS[n - 3]]), SEEDS[n]) for n in range(4)]),
     }
     for name, found in verdict.returns.items():
@@ -96,7 +105,7 @@ def test_a_report_says_where_the_agent_was_trained(verdict, real, name):
     report = verdict.to_dict(real)
     assert report[name] == verdict.returns["agent"].to_dict()
     assert "agent" not in report
-    assert set(report["agent_less"]) == {"random", "still", "sweep", "scrambled", "replayed"}
+    assert set(report["agent_less"]) == {"random", "still", "sweep", "scrambled", "scrambled_c", "replayed"}
     than = paired(verdict.returns["agent"], verdict.returns["still"])
     assert report["agent_less"]["still"] == than._asdict()
     assert report["sweep_period"] == verdict.period
@@ -119,7 +128,7 @@ def test_a_report_is_json_where_nothing_differs():
 def test_where_actions_have_no_sides_nothing_sweeps(tmp_path, monkeypatch):
     preset = changed(preset_of("Pendulum-v1", False, "tiny"), {"unseen": 2, "baseline": 2})
     plan = Plan(tmp_path, world_of("Pendulum-v1", limit=3), preset, 0)
-    monkeypatch.setattr(judging, "agent_of", lambda plan, number, scramble=False: Still())
+    monkeypatch.setattr(judging, "agent_of", lambda plan, number, scramble="": Still())
     verdict = judged(plan, 1, Serial(), lambda *_: None)
     assert "sweep" not in verdict.returns
     assert verdict.period is None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from mixtura.errors import InputError
 from mixtura.files import replacing
 from mixtura.systems.world.actions import Actions
 from mixtura.systems.world.policies import Player
+
+Scramble = Literal["", "c", "all"]
 
 _FORMAT = "mixtura controller 1"
 
@@ -52,7 +54,8 @@ class Mind:
         self,
         actions: Actions,
         params: Any,
-        scramble: int | None = None,
+        scramble: Scramble = "",
+        seed: int = 0,
         wander: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> Player:
         """Return what plays one episode with one set of C's parameters.
@@ -60,8 +63,9 @@ class Mind:
         Args:
             actions: of the environment.
             params: of C, `(size,)`.
-            scramble: a seed: C is given the numbers of z in an order drawn with it, which shows what it makes
-                of them.
+            scramble: what is given the numbers of z in another order: "c" for C alone, "all" for M too; ""
+                for nothing. It shows what the agent makes of them.
+            seed: of that order.
             wander: takes a decision `(1, size)` and returns what is done instead.
 
         Raises:
@@ -75,9 +79,9 @@ class Mind:
                 f"The controller has {self.controller.size} parameters; received {params.size}: they belong "
                 "to another model."
             )
-        order = np.arange(self.memory.latent_size)
-        if scramble is not None:
-            order = np.random.default_rng(scramble).permutation(order)
+        as_it_is = np.arange(self.memory.latent_size)
+        another = np.random.default_rng(seed).permutation(as_it_is)
+        orders = (another if scramble == "all" else as_it_is, another if scramble == "c" else as_it_is)
         event = np.asarray(ops.convert_to_numpy(self.memory.start_event()))[None]
         code = np.zeros((1, actions.size), np.float32)
         state = [np.asarray(ops.convert_to_numpy(one)) for one in self._flat_state()]
@@ -85,7 +89,7 @@ class Mind:
         def play(observation: Any) -> np.ndarray:
             nonlocal event, code, state
             given = np.asarray(observation)[None]
-            outputs, event, *state = self._program(given, event, code, params[None], order, *state)
+            outputs, event, *state = self._program(given, event, code, params[None], orders, *state)
             code = actions.decide(np, np.asarray(ops.convert_to_numpy(outputs)))
             code = code if wander is None else wander(code)
             return code[0]
@@ -97,7 +101,7 @@ class Mind:
 
         return keras.tree.flatten(self.memory.initial_state(1))
 
-    def _decide(self, observation: Any, event: Any, code: Any, params: Any, order: Any, *state: Any) -> Any:
+    def _decide(self, observation: Any, event: Any, code: Any, params: Any, orders: Any, *state: Any) -> Any:
         """Return C's outputs, the event that the observation is, and M's state.
 
         First M is told what came before, then C is asked: so that one program does both.
@@ -112,7 +116,8 @@ class Mind:
             z = ops.cast(observation, memory.compute_dtype)
         else:
             z = self.vision.posterior(observation)[0]
-        given = memory.features_of(self.features, ops.take(z, order, axis=-1), state)
+        z = ops.take(z, orders[0], axis=-1)
+        given = memory.features_of(self.features, ops.take(z, orders[1], axis=-1), state)
         outputs = self.controller(ops, params, given[None])[0]
         return outputs, memory.event(z), *keras.tree.flatten(state)
 
@@ -127,7 +132,7 @@ class Agent:
         controller: the arguments of `Controller`.
         features: what C is given.
         params: of C.
-        scramble: whether C is given the numbers of z in another order in every episode.
+        scramble: see `Mind.player`; the order is another in every episode.
         explore: the share of its decisions at which it begins to do something at random instead, so that
             recordings are of more than it knows.
         hold: for how many decisions, from and to, it does so.
@@ -138,7 +143,7 @@ class Agent:
     controller: dict[str, Any]
     features: str
     params: np.ndarray = field(repr=False)
-    scramble: bool = False
+    scramble: Scramble = ""
     explore: float = 0.0
     hold: tuple[int, int] = (1, 10)
 
@@ -151,7 +156,7 @@ class Agent:
         written = tuple(map(_written, (self.vision, self.memory)))  # a file may be replaced by another
         mind = _mind(self.vision, self.memory, tuple(self.controller.items()), self.features, written)
         wander = _wandering(actions, seed, self.explore, self.hold) if self.explore else None
-        return mind.player(actions, self.params, seed if self.scramble else None, wander)
+        return mind.player(actions, self.params, self.scramble, seed, wander)
 
 
 def _wandering(actions: Actions, seed: int, share: float, hold: tuple[int, int]) -> Callable[[Any], Any]:

@@ -29,7 +29,7 @@ from mixtura.systems.world.comparing import (
 from mixtura.systems.world.engines import Engine
 from mixtura.systems.world.environments import Environment, world_of
 from mixtura.systems.world.evolution import Evolved
-from mixtura.systems.world.judging import Verdict, judged, played
+from mixtura.systems.world.judging import DREAMS, Verdict, dreamt, judged, played
 from mixtura.systems.world.memory import hazard
 from mixtura.systems.world.plan import UNSEEN, Plan, Seen
 from mixtura.systems.world.presets import preset_of
@@ -252,6 +252,11 @@ def evaluate(plan: Plan, number: int, engine: Engine, tell: Any) -> dict[str, An
         "rounds": number,
         **verdict.to_dict(preset.real),
     }
+    if keras.backend.backend() == "jax":
+        found = dreamt(plan, number, verdict)
+        report["in_dream"] = {
+            name: {"mean": mean, "standard_error": error} for name, (mean, error) in found.items()
+        }
     if (file := plan.path / f"hazard-{number}.json").exists():
         report["hazard"] = json.loads(file.read_text())
     Run(plan.path).write("report.json", report)
@@ -383,8 +388,6 @@ def _short(returns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------- temperatures
-
-DREAMS = 256  # that a controller is judged by, ends being drawn
 
 
 def temperatures(

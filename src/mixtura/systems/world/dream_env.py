@@ -20,8 +20,6 @@ from mixtura.systems.world.environments import Environment, imported
 imported("gymnasium", "worlds")  # in one sentence where it is missing
 import gymnasium  # noqa: E402
 
-STARTS = 100  # recorded episodes whose first moments a run's dream begins with
-
 
 class DreamEnv(gymnasium.Env[np.ndarray, Any]):
     r"""An environment that M dreams: after every decision it draws what follows.
@@ -122,21 +120,15 @@ class DreamEnv(gymnasium.Env[np.ndarray, Any]):
             InputError: if the folder is no such run, or nothing is trained there.
         """
         from mixtura.systems.world.commands import opened, round_of
-        from mixtura.systems.world.plan import Seen
-        from mixtura.systems.world.stages import encoded
-        from mixtura.training import load
+        from mixtura.systems.world.stages import awake
 
         plan = opened(Path(run))
-        number = round_of(plan, number)
-        preset, file = plan.preset.controller, plan.vision(number)
-        vision = None if file is None else load(file)
-        recording = plan.recording(1)
-        seeds = recording.seeds()[:STARTS]
-        given = Seen.of(list(encoded(map(recording.read, seeds), vision)))
+        number, preset = round_of(plan, number), plan.preset.controller
+        vision, memory, given = awake(plan, number)
         with Environment(plan.world) as environment:
             actions, space = environment.actions, environment.action_space
         return cls(
-            load(plan.memory(number)),
+            memory,
             actions,
             space,
             given.starts,

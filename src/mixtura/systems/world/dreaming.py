@@ -77,6 +77,7 @@ class Dream:
         self.starts = jnp.asarray(starts, jnp.float32)
         self._variables = list(memory.variables)
         self._returns = jax.jit(self._with_weights(self._live), static_argnames=("repeats", "expected"))
+        self._given = jax.jit(self._with_weights(self._told))
         self._trace = jax.jit(self._with_weights(self._follow), static_argnames=("steps",))
 
     def returns(
@@ -114,6 +115,20 @@ class Dream:
         )
         return np.asarray(found)
 
+    def told(self, codes: np.ndarray, seed: int, temperature: float = 1.0) -> np.ndarray:
+        """Return the expected sum of the rewards of dreams in which the actions are given, `(repeats,)`.
+
+        What becomes of one who does not look, in the dream and in the game, shows how true the dream is.
+
+        Args:
+            codes: of every step of every dream, `(steps, repeats, size)`.
+            seed: of the starts and of everything drawn.
+            temperature: of z, as in `Sampler.world_models`.
+        """
+        values = [variable.value for variable in self._variables]
+        codes = jnp.asarray(codes, jnp.float32)
+        return np.asarray(self._given(values, codes, jax.random.key(seed), jnp.float32(temperature)))
+
     def trace(
         self, params: np.ndarray, seed: int, temperature: float = 1.0, steps: int = 500
     ) -> dict[str, np.ndarray]:
@@ -141,16 +156,18 @@ class Dream:
         state = jax.tree.map(lambda one: jnp.tile(one, (copies * repeats, 1)), state)
         return self.memory.event(z), state
 
-    def _step(self, params: Any, sampler: Any, draws: TensorDraws, event: Any, state: Any) -> Any:
-        """Return the next event, the state, the code, and the logit of the end."""
+    def _decided(self, params: Any, event: Any, state: Any) -> Any:
+        """Return the codes of controllers, `(rows, size)`."""
         given = self.memory.features_of(self.features, event[..., : self.memory.latent_size], state)
-        copies = params.shape[0]
-        given = given.reshape(copies, -1, given.shape[-1])
+        given = given.reshape(params.shape[0], -1, given.shape[-1])
         code = self.actions.decide(jnp, self.controller(jnp, params, given))
-        code = code.reshape(-1, code.shape[-1])
+        return code.reshape(-1, code.shape[-1])
+
+    def _step(self, code: Any, sampler: Any, draws: TensorDraws, event: Any, state: Any) -> Any:
+        """Return the next event, the state, and the logit of the end."""
         made, state = self.memory.step(self.memory.embed(event, code), state)
         event = self.memory.family._sample(ops, made, draws, sampler, ())
-        return event, state, code, made[..., -1]
+        return event, state, made[..., -1]
 
     def _has(self, part: str) -> bool:
         return part in self.memory.family.names
@@ -163,6 +180,25 @@ class Dream:
 
     def _live(self, params: Any, key: Any, temperature: Any, steps: Any, repeats: int, expected: bool) -> Any:
         copies = params.shape[0]
+
+        def decide(t: Any, event: Any, state: Any) -> Any:
+            return self._decided(params, event, state)
+
+        return self._total(decide, key, temperature, steps, copies, repeats, expected).reshape(
+            copies, repeats
+        )
+
+    def _told(self, codes: Any, key: Any, temperature: Any) -> Any:
+        def decide(t: Any, event: Any, state: Any) -> Any:
+            return codes[t]
+
+        steps, repeats = codes.shape[:2]
+        return self._total(decide, key, temperature, steps, 1, repeats, expected=True)
+
+    def _total(
+        self, decide: Any, key: Any, temperature: Any, steps: Any, copies: int, repeats: int, expected: bool
+    ) -> Any:
+        """Return the sum of the rewards of each dream, `(copies * repeats,)`."""
         begin, draw = jax.random.split(key)
         event, state = self._begin(begin, copies, repeats)
         sampler = _sampler(temperature)
@@ -175,9 +211,8 @@ class Dream:
         def body(carry: Any) -> Any:
             t, event, state, alive, total = carry
             draws = SharedDraws(jax.random.fold_in(draw, t), copies)
-            event, state, _, logit = self._step(params, sampler, draws, event, state)
-            rewards = self._rewards(event)
-            total = total + alive * rewards
+            event, state, logit = self._step(decide(t, event, state), sampler, draws, event, state)
+            total = total + alive * self._rewards(event)
             if self._has("done"):
                 end = jax.nn.sigmoid(logit) if expected else event[..., -1]
                 alive = alive * (1 - end)
@@ -185,7 +220,7 @@ class Dream:
             return t + 1, event, state, alive, total
 
         start = (jnp.int32(0), event, state, jnp.ones(rows), jnp.zeros(rows))
-        return jax.lax.while_loop(going, body, start)[-1].reshape(copies, repeats)
+        return jax.lax.while_loop(going, body, start)[-1]
 
     def _follow(self, params: Any, key: Any, temperature: Any, steps: int) -> Any:
         begin, draw = jax.random.split(key)
@@ -196,7 +231,8 @@ class Dream:
             event, state = carry
             draws = SharedDraws(jax.random.fold_in(draw, t), 1)
             before = event[0, : self.memory.latent_size]
-            event, state, code, logit = self._step(params, sampler, draws, event, state)
+            code = self._decided(params, event, state)
+            event, state, logit = self._step(code, sampler, draws, event, state)
             made = {
                 "latents": before,
                 "codes": code[0],

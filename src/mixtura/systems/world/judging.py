@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 
 from mixtura.systems.world.actions import Ordered
+from mixtura.systems.world.agent import Scramble
 from mixtura.systems.world.comparing import Returns, paired
 from mixtura.systems.world.engines import Engine
 from mixtura.systems.world.environments import Environment
 from mixtura.systems.world.plan import CHOOSING, UNSEEN, Plan
 from mixtura.systems.world.policies import Policy, Random, Replay, Still, Sweep
 from mixtura.systems.world.rollouts import PATIENCE, Job, Played, play
-from mixtura.systems.world.stages import Tell, agent_of
+from mixtura.systems.world.stages import Tell, agent_of, awake, controller_of, dream_of
 
 PERIODS = (8, 16, 20, 24, 28, 32, 40, 64)  # decisions to either side: the sweeps that are tried
 TRIED = 60  # episodes of each
+DREAMS = 256  # in which it is looked up what the game's policies would earn there
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Verdict:
     """Returns by policy, on the same seeds, and the codes of the agent's episodes.
 
     Attributes:
-        returns: of "random", "still", "sweep" where actions lie on a line, "agent", "scrambled" and
-            "replayed"; random's are on more seeds.
+        returns: of "random", "still", "sweep" where actions lie on a line, "agent", "scrambled",
+            "scrambled_c" and "replayed"; random's are on more seeds.
         period: of the sweep.
         codes: of the agent's episodes, by seed.
     """
@@ -60,7 +62,8 @@ def judged(plan: Plan, number: int, engine: Engine, tell: Tell) -> Verdict:
     - "random": actions at random, each held for a while, as recordings are made;
     - "still": nothing is done;
     - "sweep": from side to side without looking; the best period is chosen on other seeds;
-    - "scrambled": the agent, its latents in another order in every episode;
+    - "scrambled": the agent, the numbers of z in another order in every episode;
+    - "scrambled_c": the same for C alone: M, whose state C is given too, sees as ever;
     - "replayed": what the agent did in the episode before, whatever happens.
 
     Args:
@@ -84,13 +87,38 @@ def judged(plan: Plan, number: int, engine: Engine, tell: Tell) -> Verdict:
     agent = agent_of(plan, number)
     own = run("agent", [(agent, seed) for seed in unseen], codes=True)
     returns["agent"] = Returns.of(own)
-    scrambled = agent_of(plan, number, scramble=True)
-    returns["scrambled"] = Returns.of(run("scrambled", [(scrambled, seed) for seed in unseen]))
+    orders: dict[str, Scramble] = {"scrambled": "all", "scrambled_c": "c"}
+    for name, scramble in orders.items():
+        scrambled = agent_of(plan, number, scramble)
+        returns[name] = Returns.of(run(name, [(scrambled, seed) for seed in unseen]))
     codes = {one.seed: one.codes for one in own if one.codes is not None}
     others = dict(zip(unseen, [*unseen[1:], unseen[0]], strict=True))
     replayed = run("replayed", [(Replay(codes[others[seed]]), seed) for seed in unseen])
     returns["replayed"] = Returns.of(replayed)
     return Verdict(returns, period, codes)
+
+
+def dreamt(plan: Plan, number: int, verdict: Verdict) -> dict[str, tuple[float, float]]:
+    """Return what those who are judged would earn in M's dream, at temperature 1: the mean and its error.
+
+    Beside the game that shows how true the dream is: of "random", "still" and "sweep", which do not look, and
+    of the agent, which may have found out what M does not know.
+    """
+    _, memory, given = awake(plan, number)
+    dream = dream_of(plan, given, memory, controller_of(plan, memory))
+    policies: dict[str, Policy] = {"random": Random(plan.world.hold), "still": Still()}
+    if verdict.period is not None:
+        policies["sweep"] = Sweep(verdict.period)
+    with Environment(plan.world) as environment:
+        actions = environment.actions
+    found = {}
+    for name, policy in policies.items():
+        players = [policy.start(actions, UNSEEN + one) for one in range(DREAMS)]
+        codes = [[player(None) for player in players] for _ in range(plan.world.limit)]
+        found[name] = dream.told(np.array(codes), UNSEEN)
+    agent = agent_of(plan, number)
+    found["agent"] = dream.returns(agent.params[None], UNSEEN, DREAMS, 1.0, plan.world.limit)[0]
+    return {name: (float(one.mean()), float(one.std() / DREAMS**0.5)) for name, one in found.items()}
 
 
 def best_sweep(plan: Plan, run: Callable[..., list[Played]]) -> int:

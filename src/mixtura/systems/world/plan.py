@@ -41,6 +41,11 @@ class Plan:
     untrained: bool = False
     max_bytes: int | None = None
 
+    @property
+    def hold(self) -> tuple[int, int]:
+        """For how many decisions, from and to, recordings hold an action that is random."""
+        return self.preset.hold or self.world.hold
+
     def round(self, number: int) -> Path:
         """Return the folder of a round, counted from 1."""
         return self.path / f"round-{number}"

@@ -106,6 +106,8 @@ class WorldPreset:
 
     Attributes:
         world: changes to `world_of`'s settings.
+        hold: for how many decisions, from and to, recordings hold an action that is random; None for what is
+            published, which random play is judged with.
         episodes: that are recorded in the first round.
         later_episodes: in each further round, with the agent that there is.
         explore: the share of an agent's decisions at which it does something at random instead, when it
@@ -119,6 +121,7 @@ class WorldPreset:
     """
 
     world: Mapping[str, Any] = field(default_factory=dict)
+    hold: tuple[int, int] | None = None
     episodes: int = 1000
     later_episodes: int = 500
     explore: float = 0.05
@@ -221,7 +224,8 @@ PRESETS: dict[str, dict[str, WorldPreset]] = {
         # The band of the screen where monsters stand and fireballs fly; a V that must not miss what is small
         # and bright; recordings with long walks, since agents walk.
         "small": WorldPreset(
-            world={"rows": (40 / 120, 88 / 120), "size": (32, 96), "hold": (1, 30)},
+            world={"rows": (40 / 120, 88 / 120), "size": (32, 96)},
+            hold=(1, 30),
             episodes=4000,
             later_episodes=2000,
             explore=0.01,

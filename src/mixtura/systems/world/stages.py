@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from mixtura.models import Controller, ConvVAE, Memory, MemoryLoss
-from mixtura.systems.world.agent import Agent, read_controller, save_controller
+from mixtura.systems.world.agent import Agent, Scramble, read_controller, save_controller
 from mixtura.systems.world.engines import Engine
 from mixtura.systems.world.environments import Environment
 from mixtura.systems.world.evolution import Evolved, Generation, evolve
@@ -27,15 +27,16 @@ from mixtura.training.renewed import fit_renewed
 Tell = Callable[..., Any]
 
 ENCODED = 2048  # frames that V is given at once
+STARTS = 100  # recorded episodes that dreams of a trained round begin with
 EVALUATED = 256  # dreams in which the mean of a generation is evaluated
 
 
 def collected(plan: Plan, number: int, engine: Engine, tell: Tell) -> Recording:
     """Record the episodes of a round: with random actions, later with the agent that there is."""
-    policy: Policy = Random(plan.world.hold)
+    policy: Policy = Random(plan.hold)
     if number > 1:
         agent = agent_of(plan, number - 1)
-        policy = replace(agent, explore=plan.preset.explore, hold=plan.world.hold)
+        policy = replace(agent, explore=plan.preset.explore, hold=plan.hold)
     seeds = plan.seeds(number)
     others = sum(plan.recording(one).bytes for one in range(1, number))
     limit = None if plan.max_bytes is None else plan.max_bytes - others
@@ -171,6 +172,14 @@ def _rate(start: float, steps: int, constant: bool = False) -> Any:
     return start if constant else keras.optimizers.schedules.CosineDecay(start, steps, alpha=0.02)
 
 
+def awake(plan: Plan, number: int) -> tuple[ConvVAE | None, Memory, Seen]:
+    """Return V and M of a round that is trained, and the beginning of recordings for dreams to start with."""
+    file, recording = plan.vision(number), plan.recording(1)
+    vision = None if file is None else load(file)
+    episodes = map(recording.read, recording.seeds()[:STARTS])
+    return vision, load(plan.memory(number)), Seen.of(list(encoded(episodes, vision)))
+
+
 # ---------------------------------------------------------------------- C
 
 
@@ -268,7 +277,7 @@ def _played(plan: Plan, number: int, controller: Controller, engine: Engine, luc
     )
 
 
-def agent_of(plan: Plan, number: int, scramble: bool = False, controller: Path | None = None) -> Agent:
+def agent_of(plan: Plan, number: int, scramble: Scramble = "", controller: Path | None = None) -> Agent:
     """Return the agent after a round.
 
     Args:
@@ -285,7 +294,7 @@ def agent_of(plan: Plan, number: int, scramble: bool = False, controller: Path |
 
 
 def _agent(
-    plan: Plan, number: int, form: dict[str, Any], features: str, params: np.ndarray, scramble: bool = False
+    plan: Plan, number: int, form: dict[str, Any], features: str, params: np.ndarray, scramble: Scramble = ""
 ) -> Agent:
     vision = plan.vision(number)
     seen_by = None if vision is None else (vision / "model.keras").absolute()

@@ -14,6 +14,7 @@ from mixtura.models import Controller, ConvVAE, Memory
 from mixtura.systems.world import agent as agents
 from mixtura.systems.world.actions import Ordered
 from mixtura.systems.world.agent import Agent, read_controller, save_controller
+from mixtura.systems.world.policies import generator
 
 LATENT = mx.Independent(mx.Mixture(mx.Normal(1), 2), 3)
 FAMILY = mx.Joint(latent=LATENT, reward=mx.Normal(1), done=mx.Bernoulli())
@@ -91,7 +92,7 @@ def test_it_sees_by_the_mean_of_v(folder):
 def test_scrambled_it_is_given_z_in_another_order(folder, scramble):
     found = [played(agent_of(folder, scramble=scramble), STATES, seed) for seed in range(4)]
     for seed, codes in enumerate(found):
-        order = np.random.default_rng(seed).permutation(3)
+        order = generator(seed).permutation(3)
         if scramble == "c":
             expected = by_hand(memory(1), STATES, order=order)
         else:
@@ -139,7 +140,9 @@ def test_damage_is_one_sentence(folder, tmp_path):
         read_controller(path)
     save_controller(path, Controller(**FORM), "zh", PARAMS)
     content = json.loads(path.read_text())
-    for damaged in ("{", "[]", json.dumps({**content, "format": 1}), json.dumps({**content, "params": "x"})):
+    changes = ({"format": 1}, {"params": "x"}, {"params": [1, 2]}, {"params": [float("nan")] * 8})
+    changes += ({"controller": {**FORM, "colour": 1}},)
+    for damaged in ("{", "[]", *(json.dumps({**content, **one}) for one in changes)):
         path.write_text(damaged)
         with pytest.raises(InputError, match=r"controller\.json is no controller of Mixtura's"):
             read_controller(path)
@@ -152,6 +155,10 @@ def test_damage_is_one_sentence(folder, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [
+        (
+            {"form": {**FORM, "outputs": 2}, "params": np.append(PARAMS, PARAMS)},
+            "returns 2 numbers, and M takes actions of 1: it belongs to another model.",
+        ),
         (
             {"params": PARAMS[1:]},
             "has 8 parameters; received 7: they belong to another model.",

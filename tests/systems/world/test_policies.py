@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mixtura.errors import InputError
-from mixtura.systems.world.actions import OneOf, Ordered
+from mixtura.systems.world.actions import Bounded, OneOf, Ordered
 from mixtura.systems.world.policies import Random, Replay, Still, Sweep
 
 TAKE_COVER = Ordered((2, 0, 1))
@@ -27,6 +27,13 @@ def test_random_actions_are_held_for_as_many_decisions_as_it_says():
 def test_random_actions_depend_on_the_seed_alone():
     assert np.array_equal(_played(Random(), 60, seed=1), _played(Random(), 60, seed=1))
     assert not np.array_equal(_played(Random(), 60, seed=1), _played(Random(), 60, seed=2))
+
+
+def test_random_actions_do_not_follow_from_what_the_environment_draws():
+    """Gymnasium's environments draw from the seed's own generator: where an episode begins, say."""
+    drawn = [np.random.default_rng(seed).uniform(-1, 1) for seed in range(300)]
+    codes = [_played(Random(), 1, Bounded((-1.0,), (1.0,)), seed)[0, 0] for seed in range(300)]
+    assert abs(np.corrcoef(drawn, codes)[0, 1]) < 0.2
 
 
 def test_still_does_nothing():

@@ -13,8 +13,9 @@ import numpy as np
 
 from mixtura.errors import InputError
 from mixtura.files import replacing
+from mixtura.models.controller import Controller
 from mixtura.systems.world.actions import Actions
-from mixtura.systems.world.policies import Player
+from mixtura.systems.world.policies import Player, generator
 
 Scramble = Literal["", "c", "all"]
 
@@ -46,6 +47,11 @@ class Mind:
             raise InputError(
                 f"The controller takes {controller.inputs} numbers, and V and M give {size}: it belongs to "
                 "another model."
+            )
+        if controller.outputs != memory.inputs_size:
+            raise InputError(
+                f"The controller returns {controller.outputs} numbers, and M takes actions of "
+                f"{memory.inputs_size}: it belongs to another model."
             )
         layers = [memory] if vision is None else [vision, memory]
         self._program = compiled(self._decide, *layers)
@@ -80,7 +86,7 @@ class Mind:
                 "to another model."
             )
         as_it_is = np.arange(self.memory.latent_size)
-        another = np.random.default_rng(seed).permutation(as_it_is)
+        another = generator(seed).permutation(as_it_is)
         orders = (another if scramble == "all" else as_it_is, another if scramble == "c" else as_it_is)
         event = np.asarray(ops.convert_to_numpy(self.memory.start_event()))[None]
         code = np.zeros((1, actions.size), np.float32)
@@ -161,7 +167,7 @@ class Agent:
 
 def _wandering(actions: Actions, seed: int, share: float, hold: tuple[int, int]) -> Callable[[Any], Any]:
     """Return what now and then puts an action at random in place of the agent's, for a while."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     code, left = actions.still(), 0
 
     def wander(own: np.ndarray) -> np.ndarray:
@@ -198,8 +204,10 @@ def read_controller(path: Path) -> tuple[dict[str, Any], str, np.ndarray]:
         content = json.loads(path.read_text())
         if content["format"] != _FORMAT:
             raise ValueError(f"its format is {content['format']!r}")
-        params = np.array(content["params"], np.float32)
-        return dict(content["controller"]), str(content["features"]), params
+        form, params = dict(content["controller"]), np.array(content["params"], np.float32)
+        if params.shape != (Controller(**form).size,) or not np.isfinite(params).all():
+            raise ValueError("its parameters are not finite numbers, as many as it has")
+        return form, str(content["features"]), params
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: no controller has been evolved there yet.") from error
     except Exception as error:  # damage shows in any way
@@ -211,8 +219,6 @@ def _mind(
     vision: Path | None, memory: Path, controller: tuple[Any, ...], features: str, written: tuple[int, ...]
 ) -> Mind:
     """Return what agents of one training share: a process reads it once."""
-    from mixtura.models.controller import Controller
-
     seen = None if vision is None else _read(vision)
     return Mind(seen, _read(memory), Controller(**dict(controller)), features)
 

@@ -27,6 +27,15 @@ class Policy(Protocol):
         ...
 
 
+def generator(seed: int) -> np.random.Generator:
+    """Return a policy's random numbers.
+
+    An environment of Gymnasium draws from `default_rng(seed)`: with the same numbers the first action would
+    say where the episode begins.
+    """
+    return np.random.default_rng([seed, 1])
+
+
 @dataclass(frozen=True)
 class Random:
     """Draws an action and holds it for a random number of decisions, as the published recordings were made.
@@ -39,7 +48,7 @@ class Random:
 
     def start(self, actions: Actions, seed: int) -> Player:
         """Begin an episode."""
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         code, left = actions.still(), 0
 
         def play(observation: Any) -> np.ndarray:

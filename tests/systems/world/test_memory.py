@@ -35,7 +35,10 @@ def test_z_is_drawn_from_what_v_says():
     [
         ([1, 1, 1, 1, 1], True, False, 1.0),
         ([4, 4, 4, 4, 0], True, False, 4.0),  # the last tics of a life
+        ([-1, -1, -1, -1, 0], True, False, -1.0),
         ([1, 1, 2, 1, 1], False, True, 0.0),
+        ([0, 0, 0, 0, 1], True, True, 0.0),  # the only one there is
+        ([-1, -1, -1, -1, -100], True, True, 0.0),  # the end may be good or bad
     ],
 )
 def test_what_is_always_the_same_is_not_predicted(rewards, terminated, reward, constant):
@@ -110,16 +113,15 @@ def test_it_begins_with_how_far_z_moves_and_how_often_it_ends(learnt):
 
 
 def test_a_hazard_is_what_m_says_before_it_knows(learnt):
-    """Of every moment, given all before; the windows are longer than episodes, and padding is left out."""
+    """Of every moment, given all before, however long ago; padding is left out."""
     model, layout, given = learnt
-    found = hazard(model, layout, given[:3])
-    assert found.predicted.shape == found.observed.shape == (3 * 31,)
-    ends = np.zeros(31)
-    ends[-1] = 1
-    np.testing.assert_array_equal(found.observed.reshape(3, 31), [ends] * 3)
+    given = [*given[:2], series(150)]
+    found = hazard(model, layout, given)
+    assert found.predicted.shape == found.observed.shape == (31 + 31 + 151,)
+    assert np.flatnonzero(found.observed).tolist() == [30, 61, 212]
     start = ops.convert_to_numpy(model.start_event())
     expected = []
-    for one in given[:3]:
+    for one in given:
         state, before = model.initial_state(1), start
         for event, code in zip(layout.events(one, one.mean), [[0.0], *one.actions], strict=True):
             x = model.embed(ops.convert_to_tensor(before[None]), ops.convert_to_tensor([code]))

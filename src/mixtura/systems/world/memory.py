@@ -55,12 +55,14 @@ class Layout(NamedTuple):
     def of(cls, series: Sequence[Series]) -> tuple[Layout, float]:
         """Return what recorded episodes ask for, and the reward where it is always the same.
 
-        The last reward of an episode may be another, as it is where a game subtracts for dying.
+        The last reward of an episode may be a part of it, as where the end comes before all skipped steps.
         """
         rewards = np.concatenate([one.rewards[:-1] for one in series])
-        constant = float(rewards[0]) if len(rewards) and np.ptp(rewards) == 0 else None
-        layout = cls(series[0].mean.shape[1], constant is None, any(one.terminated for one in series))
-        return layout, constant or 0.0
+        reward = float(rewards[0]) if len(rewards) else 0.0
+        low, high = sorted((0.0, reward))
+        is_constant = (rewards == reward).all() and all(low <= one.rewards[-1] <= high for one in series)
+        layout = cls(series[0].mean.shape[1], not is_constant, any(one.terminated for one in series))
+        return layout, reward if is_constant else 0.0
 
     def events(self, series: Series, z: np.ndarray) -> np.ndarray:
         """Return the events of an episode, `(T + 1, event_size)`: the first is where it begins."""
@@ -154,7 +156,8 @@ class Hazard(NamedTuple):
 
 def hazard(model: Memory, layout: Layout, series: Sequence[Series]) -> Hazard:
     """Return what M said of the end of held-out episodes, step by step, given all before."""
-    table = rows(layout, series, model.start_event(), 128, 32, 0)
+    longest = max(len(one.mean) for one in series)
+    table = rows(layout, series, model.start_event(), longest, 32, 0)
     predicted, observed = [], []
     [(x, y, weight)] = table.parts
     for first in range(0, len(y), 32):

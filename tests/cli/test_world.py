@@ -237,8 +237,8 @@ MISTAKES = {
     "--env CartPole-v1 --engine threads": "there is no engine 'threads'; expected serial, processes, ray",
     "--env CartPole-v1 --set popsize": "--set takes KEY=VALUE such as controller.popsize=32; received",
     "--env CartPole-v1 --set controller.size=3": "no setting 'controller.size': 'size' is none of bias",
-    "--env CartPole-v1 --set controller.popsize=x": "popsize takes a whole number above 0; received 'x'",
-    "--env CartPole-v1 --set world.skip=x": "--set: '<' not supported",
+    "--env CartPole-v1 --set controller.popsize=x": "popsize takes a whole number 2 or more; received 'x'",
+    "--env CartPole-v1 --set world.skip=x": "CartPole-v1: skip must be a whole number, 1 or more; received 'x'.",
     "--env CartPole-v1 --max-gb 0": "--max-gb",
     "": "--env",
 }

@@ -53,8 +53,8 @@ def test_pictures_of_a_game_of_states_have_a_preset_of_pictures(tmp_path):
             {"world.pixels": True, "vision.network.latent_size": 0},
             "--set: latent_size must be a positive",
         ),
-        ({"world.limit": 0}, "CartPole-v1: limit and skip are 1 or more; received 0 and 1"),
-        ({"world.hold": "x"}, "--set: "),
+        ({"world.limit": 0}, "CartPole-v1: limit must be a whole number, 1 or more; received 0"),
+        ({"world.hold": "x"}, "CartPole-v1: hold must be two whole numbers, 1 or more, the smaller first"),
         ({"world.options": {"nonsense": 1}}, "cannot be made with the options"),
     ],
 )

@@ -149,9 +149,20 @@ def test_equal_seeds_and_codes_give_equal_episodes():
         ("Blackjack-v1", {}, "a state is a Box of one axis; received Tuple"),
         ("CartPole-v1", {"order": (0, 2)}, "CartPole-v1: an order of the actions is two or more of 0 to 1"),
         ("CartPole-v1", {"options": {"speed": 3}}, "cannot be made with the options {'speed': 3}"),
-        ("CartPole-v1", {"skip": 0}, "limit and skip are 1 or more"),
+        ("CartPole-v1", {"skip": 0}, "skip must be a whole number, 1 or more; received 0"),
+        ("CartPole-v1", {"skip": 1.5}, "received 1.5"),
+        ("CartPole-v1", {"pixels": "no"}, "pixels must be true or false; received 'no'"),
+        ("CartPole-v1", {"size": (64,)}, r"size must be two whole numbers, 1 or more; received \(64,\)"),
+        ("CartPole-v1", {"order": 5}, "order must be a list of actions; received 5"),
+        ("CartPole-v1", {"options": 3}, "options must be a mapping of names to values; received 3"),
+        ("CartPole-v1", {"hold": (3,)}, r"received \(3,\)"),
+        ("GymV21Environment-v0", {}, "GymV21Environment-v0 needs a package that is missing"),
         ("CartPole-v1", {"hold": (3, 1)}, r"the smaller first; received \(3, 1\)"),
-        ("CartPole-v1", {"rows": (0.5, 1.5)}, r"rows are two shares between 0 and 1.*received \(0.5, 1.5\)"),
+        (
+            "CartPole-v1",
+            {"rows": (0.5, 1.5)},
+            r"rows must be two shares between 0 and 1.*received \(0.5, 1.5\)",
+        ),
     ],
 )
 def test_what_cannot_be_met_is_refused(id, changes, sentence):

@@ -13,9 +13,12 @@ from mixtura.errors import InputError
 from mixtura.models import ConvVAE
 from mixtura.models.memory import FEATURES
 from mixtura.systems.world.environments import World
+from mixtura.systems.world.plan import PER_ROUND, PER_RUN
 from mixtura.systems.world.presets import WorldPreset
 
-_MAY_BE_ZERO = ("hidden", "explore", "min_scale", "temperature", "done_weight")
+_LEAST = {"popsize": 2, **dict.fromkeys(("hidden", "explore", "min_scale", "temperature", "done_weight"), 0)}
+_MOST = {"explore": 1, "temperature": 100, "rounds": PER_RUN // PER_ROUND}
+_MOST |= dict.fromkeys(("episodes", "later_episodes"), PER_ROUND)  # or their seeds would be others' too
 _CHOICES = {"features": FEATURES}
 
 
@@ -95,10 +98,16 @@ def _checked(name: str, field: str, old: Any, new: Any) -> Any:
         kind, fits = "true or false", isinstance(new, bool)
     elif isinstance(old, int | float):
         kinds, what = (int, "a whole number") if isinstance(old, int) else (int | float, "a number")
-        least = "0 or more" if field in _MAY_BE_ZERO else "above 0"
-        kind = f"{what} {least}"
+        least, most = _LEAST.get(field), _MOST.get(field)
+        kind = f"{what} {'above 0' if least is None else f'{least} or more'}"
+        kind = kind if most is None else f"{kind}, {most} at most"
         fits = isinstance(new, kinds) and not isinstance(new, bool) and math.isfinite(new)
-        fits = fits and (new > 0 or (new == 0 and field in _MAY_BE_ZERO))
+        fits = fits and (new > 0 if least is None else new >= least) and (most is None or new <= most)
+    elif field == "hold":
+        kind = "two whole numbers above 0, the smaller first"
+        fits = isinstance(new, list) and len(new) == 2 and all(type(one) is int for one in new)
+        fits = fits and 0 < new[0] <= new[1]
+        new = tuple(new) if fits else new
     elif isinstance(old, tuple):
         kind = "a list of whole numbers above 0"
         fits = isinstance(new, list) and bool(new) and all(type(one) is int and one > 0 for one in new)

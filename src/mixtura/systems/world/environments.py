@@ -8,7 +8,7 @@ import os
 import tempfile
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import Any
@@ -47,6 +47,46 @@ _PUBLISHED: dict[str, tuple[int, dict[str, Any]]] = {
         },
     ),
 }
+
+
+def _whole(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _share(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def _all(value: Any, fits: Callable[[Any], bool], count: int | None = None) -> bool:
+    return isinstance(value, tuple) and len(value) == (count or len(value)) and all(map(fits, value))
+
+
+# Fields of `World`, and what is expected of them.
+_FIELDS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("id", "a name", lambda value: isinstance(value, str)),
+    ("pixels", "true or false", lambda value: isinstance(value, bool)),
+    ("limit skip", "a whole number, 1 or more", _whole),
+    ("size", "two whole numbers, 1 or more", lambda value: _all(value, _whole, 2)),
+    (
+        "hold",
+        "two whole numbers, 1 or more, the smaller first",
+        lambda value: _all(value, _whole, 2) and value[0] <= value[1],
+    ),
+    (
+        "rows columns",
+        "two shares between 0 and 1, the smaller first",
+        lambda value: _all(value, _share, 2) and value[0] < value[1],
+    ),
+    (
+        "order",
+        "a list of actions",
+        lambda value: value is None or _all(value, lambda one: isinstance(one, int)),
+    ),
+    ("clipped", "a list of places in an action", lambda value: _all(value, lambda one: _whole(one, 0))),
+    ("names", "a list of texts", lambda value: _all(value, lambda one: isinstance(one, str))),
+    ("options", "a mapping of names to values", lambda value: isinstance(value, dict)),
+    ("resolution", "a text", lambda value: value is None or isinstance(value, str)),
+)
 
 
 class GameError(TrainingError):
@@ -88,21 +128,10 @@ class World:
     resolution: str | None = None
 
     def __post_init__(self) -> None:
-        if self.limit < 1 or self.skip < 1:
-            raise InputError(
-                f"{self.id}: limit and skip are 1 or more; received {self.limit} and {self.skip}."
-            )
-        if not 1 <= self.hold[0] <= self.hold[1]:
-            raise InputError(
-                f"{self.id}: hold is two numbers of decisions, 1 or more, the smaller first; "
-                f"received {self.hold}."
-            )
-        for name, (start, end) in (("rows", self.rows), ("columns", self.columns)):
-            if not 0 <= start < end <= 1:
-                raise InputError(
-                    f"{self.id}: {name} are two shares between 0 and 1, the smaller first; "
-                    f"received {(start, end)}."
-                )
+        for names, expected, fits in _FIELDS:
+            for name in names.split():
+                if not fits(value := getattr(self, name)):
+                    raise InputError(f"{self.id}: {name} must be {expected}; received {value!r}.")
 
     @property
     def is_doom(self) -> bool:
@@ -295,7 +324,7 @@ def _make(world: World) -> Any:
                 made.close()
                 options["render_mode"] = "rgb_array"
                 made = gymnasium.make(name, disable_env_checker=True, max_episode_steps=-1, **options)
-    except (gymnasium.error.DependencyNotInstalled, ModuleNotFoundError) as error:
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise InputError(f"{world.id} needs a package that is missing ({error}).") from None
     except gymnasium.error.Error as error:
         near = difflib.get_close_matches(name, gymnasium.registry, n=3, cutoff=0.5)

@@ -199,3 +199,6 @@ def test_candidates_play_the_game_itself(first, plan):
     np.testing.assert_allclose(evolved.history[0].mean, totals.mean())
     np.testing.assert_allclose(evolved.history[0].best, totals.mean(axis=1).max())
     assert not {*seeds} & {*first.seeds(1)}
+    evaluated = [job.seed for job in jobs[16:]]
+    assert len({*evaluated}) == 16
+    assert not {*evaluated} & {*range(min(seeds), min(seeds) + 80_000)}  # of this generation, or a later one

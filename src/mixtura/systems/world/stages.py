@@ -267,13 +267,16 @@ def _played(plan: Plan, number: int, controller: Controller, engine: Engine, luc
             totals[place] = played.total
         return totals.reshape(len(candidates), len(seeds)).mean(axis=1)
 
-    def seeds(generation: int, count: int) -> list[int]:
-        first = CANDIDATES + luck % 1_000 * 100_000 + generation * count
+    def seeds(place: int, count: int) -> list[int]:
+        first = CANDIDATES + luck % 1_000 * 100_000 + place
         return list(range(first, first + count))
 
+    evaluated = seeds(90_000, 4 * preset.repeats)  # what candidates have played says too much of their mean
     return (
-        lambda candidates, generation: returns(candidates, seeds(generation, preset.repeats)),
-        lambda mean, generation: float(returns(mean[None], seeds(0, 4 * preset.repeats))[0]),
+        lambda candidates, generation: returns(
+            candidates, seeds(generation * preset.repeats, preset.repeats)
+        ),
+        lambda mean, generation: float(returns(mean[None], evaluated)[0]),
     )
 
 

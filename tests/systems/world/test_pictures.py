@@ -189,6 +189,10 @@ def test_temperatures_are_beside_published_ones(tmp_path, drawn):
     assert hollow.get_fillstyle() == "none"
     pictures.temperature_picture(tmp_path / "ours.png", rows)
     assert list(labelled(drawn[1].axes[0])) == ["in the dream", "in the game"]
+    costs = Returns(np.arange(3), np.array([-900.0, -700.0, -800.0]))
+    pictures.temperature_picture(tmp_path / "costs.png", {1.0: (costs, costs)})
+    low, high = drawn[2].axes[0].get_ylim()
+    assert low < -800 < high
 
 
 def test_every_return_is_a_dot(tmp_path, drawn):

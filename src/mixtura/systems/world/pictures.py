@@ -57,8 +57,10 @@ def reconstructions(path: Path, frames: np.ndarray, decoded: np.ndarray) -> Path
         )
     difference = np.abs(frames / 255 - decoded / 255)
     shades = difference.mean(axis=-1)
-    rows = ("the game", "decoded by V", "|difference|")
-    figure, axes = new_figure(len(frames), 1.05, 3.5, rows=3)
+    rows = ("the game", "as V has it", "difference")
+    height, width = frames.shape[1:3]
+    wide = max(1.05, 8.4 / len(frames))
+    figure, axes = new_figure(len(frames), wide, 3 * (wide * height / width + 0.05) + 0.5, rows=3)
     for place, panel in enumerate(axes):
         row, column = divmod(place, len(frames))
         if row < 2:
@@ -70,7 +72,7 @@ def reconstructions(path: Path, frames: np.ndarray, decoded: np.ndarray) -> Path
         for spine in panel.spines.values():
             spine.set_visible(False)
         if column == 0:
-            panel.set_ylabel(rows[row], fontsize=9)
+            panel.set_ylabel(rows[row], fontsize=9, rotation=0, ha="right", va="center")
     figure.supxlabel("sum of squared differences", fontsize=9, color=COLOURS["ink"])
     return save_figure(figure, path)
 
@@ -331,7 +333,9 @@ def temperature_picture(
             label=place,
             **look,
         )
-    axes.set(xlabel="temperature of the dream", ylabel=unit, ylim=(0, None))
+    axes.set(xlabel="temperature of the dream", ylabel=unit)
+    if min(one.mean for pair in rows.values() for one in pair) >= 0:
+        axes.set(ylim=(0, None))
     axes.legend(fontsize=8)
     return save_figure(figure, path)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = App(name="world", help="World models: an agent that learns in its own dream of a game.")
 
 Size = Annotated[float | None, Parameter(validator=validators.Number(gt=0))]
+Seed = Annotated[int, Parameter(validator=validators.Number(gte=0, lt=2**31))]
 Many = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=1_000_000))]
 
 
@@ -46,7 +47,7 @@ class Wish:
     """
 
     preset: str = "small"
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     rounds: Many = None
     episodes: Many = None
     features: Literal["z", "zh", "zhc"] | None = None

@@ -44,6 +44,11 @@ def test_it_is_read_as_it_was_written_down():
         assert Plan.from_config(Path("run"), config) == given
     with pytest.raises(InputError, match="run is a run of 'sketch'; expected one of a world"):
         Plan.from_config(Path("run"), {"system": "sketch"})
+    config = plan().to_config()
+    foreign = {**config["settings"], "colour": 1}
+    for damaged in ({"system": "world"}, {**config, "settings": foreign}, {**config, "world": 3}):
+        with pytest.raises(InputError, match=r"config\.json is damaged or of another version of Mixtura's"):
+            Plan.from_config(Path("run"), damaged)
 
 
 def series(number, steps=3):

@@ -18,7 +18,7 @@ from mixtura.evaluation.words import count
 from mixtura.files import check_output, replacing
 from mixtura.models import ConvVAE
 from mixtura.systems.world import pictures
-from mixtura.systems.world.actions import Ordered, tupled
+from mixtura.systems.world.actions import OneOf, Ordered, tupled
 from mixtura.systems.world.changes import changed
 from mixtura.systems.world.comparing import (
     Returns,
@@ -172,7 +172,9 @@ def train(plan: Plan, number: int, tell: Any) -> tuple[Seen, Any]:
     memory = remembered(plan, number, given, tell)
     figures = plan.path / "figures"
     if vision is not None and not (picture := figures / f"reconstructions-{number}.png").exists():
-        frames = plan.recording(number).frames(8, plan.seed)
+        height, width = plan.world.size
+        columns = max(3, round(8 * (height / width) ** 0.5))  # few, where frames are wide
+        frames = plan.recording(number).frames(columns, plan.seed)
         pictures.reconstructions(picture, frames, vision.decode(vision.encode(frames)[0]))
     name = f"hazard-{number}.json"
     if given.layout.done and not (plan.path / name).exists():
@@ -237,7 +239,10 @@ def _finished(plan: Plan) -> dict[str, Any] | None:
         return None
     if report.stat().st_mtime_ns < controller.stat().st_mtime_ns:
         return None
-    found: dict[str, Any] = json.loads(report.read_text())
+    try:
+        found: dict[str, Any] = json.loads(report.read_text())
+    except ValueError:  # damaged: it is made anew
+        return None
     return found if found.get("rounds") == plan.preset.rounds else None
 
 
@@ -320,6 +325,8 @@ def _caption(actions: Any, code: np.ndarray) -> str:
     """Return what a code does, in words."""
     if isinstance(actions, Ordered):
         return actions.names[actions.choices.index(actions.action(code))]
+    if isinstance(actions, OneOf):
+        return actions.names[int(code.argmax())]
     return ", ".join(f"{name} {value:.1f}" for name, value in zip(actions.names, code, strict=True))
 
 
@@ -359,7 +366,8 @@ def dream(
         with replacing(out) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **trace)
     else:
-        captions = [f"alive {100 * one:.0f} %" for one in np.cumprod(1 - trace["hazard"])]
+        alive = np.cumprod([1.0, *(1 - trace["hazard"][:-1])])  # when a frame is seen
+        captions = [f"alive {100 * one:.0f} %" for one in alive]
         real = game.observations[: len(captions)]
         pictures.beside(out, real, vision.decode(trace["latents"]), captions=captions)
     return trace["hazard"]

@@ -84,18 +84,24 @@ class Plan:
         """Return the plan of a run's `config.json`.
 
         Raises:
-            InputError: if it is a run of something else.
+            InputError: if it is a run of something else, or not all is there.
         """
         if config.get("system") != "world":
             raise InputError(f"{path} is a run of {config.get('system')!r}; expected one of a world.")
-        return cls(
-            path,
-            World.from_config(config["world"]),
-            WorldPreset.from_config(config["settings"]),
-            config["seed"],
-            config["untrained"],
-            config["max_bytes"],
-        )
+        try:
+            return cls(
+                path,
+                World.from_config(config["world"]),
+                WorldPreset.from_config(config["settings"]),
+                config["seed"],
+                config["untrained"],
+                config["max_bytes"],
+            )
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path / 'config.json'} is damaged or of another version of Mixtura's "
+                f"({type(error).__name__}: {error})."
+            ) from error
 
 
 class Seen(NamedTuple):
@@ -117,7 +123,7 @@ class Seen(NamedTuple):
 
     @classmethod
     def of(cls, series: Sequence[Series]) -> Seen:
-        """Split episodes: every sixteenth, and one at least, is held out."""
+        """Split episodes: every sixteenth is held out; of less than that, one is judged and learnt from."""
         held_out = [one for number, one in enumerate(series) if number % HELD_OUT == HELD_OUT - 1]
         training = [one for number, one in enumerate(series) if number % HELD_OUT != HELD_OUT - 1]
         layout, reward = Layout.of(series)

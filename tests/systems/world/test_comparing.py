@@ -26,8 +26,8 @@ def hazards():
     return p, rng.random(20_000) < p
 
 
-def printed(table):
-    console = Console(width=120)
+def printed(table, width=120):
+    console = Console(width=width)
     with console.capture() as capture:
         console.print(table)
     return capture.get()
@@ -94,6 +94,13 @@ def test_pairs_need_two_seeds():
         paired(Returns(np.arange(4), VALUES), Returns(np.arange(3, 6), np.ones(3)))
 
 
+def test_no_number_of_a_table_is_cut_off():
+    values = np.array([-1234.5, 987.6, -111.7, 2100.0])
+    names = ("random", "dream trained", "scrambled c")
+    rows = {name: Returns(np.arange(4), values * place) for place, name in enumerate(names, 1)}
+    assert "…" not in printed(summary_table(rows, "CarRacing-v3", against="dream trained"), 80)
+
+
 def test_a_table_has_a_row_for_each_policy_and_differences_from_one():
     rows = {
         "agent": Returns(np.arange(4), VALUES),
@@ -110,6 +117,7 @@ def test_a_table_has_a_row_for_each_policy_and_differences_from_one():
     assert lines["others' seeds"].split("│")[-3].strip() == ""
     assert "nan" not in text
     assert "less this" not in printed(summary_table(rows))
+    assert "nan" not in printed(summary_table({"a": rows["agent"], "b": rows["agent"]}, against="a"))
     with pytest.raises(ValueError, match=r"against must be one of 'agent', .*; received 'best'"):
         summary_table(rows, against="best")
 

@@ -49,7 +49,7 @@ def test_a_sheet_has_frames_what_v_makes_of_them_and_the_errors(tmp_path, drawn)
         np.testing.assert_allclose(images[8 + k], error.mean(axis=-1))
         assert panels[8 + k].get_xlabel() == f"{np.sum(error**2):.0f}"
     assert len({panel.get_images()[0].get_clim() for panel in panels[8:]}) == 1  # one scale for all
-    assert [panel.get_ylabel() for panel in panels[::4]] == ["the game", "decoded by V", "|difference|"]
+    assert [panel.get_ylabel() for panel in panels[::4]] == ["the game", "as V has it", "difference"]
 
 
 @pytest.mark.parametrize(

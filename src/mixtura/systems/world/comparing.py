@@ -146,11 +146,11 @@ def summary_table(rows: Mapping[str, Returns], title: str = "", against: str | N
         raise ValueError(f"against must be one of {', '.join(map(repr, rows))}; received {against!r}")
     table = Table(title=escape(title), min_width=len(title))
     table.add_column("", no_wrap=True)
-    for column in ("episodes", "mean return", "s.e.", "sd"):
-        table.add_column(column, justify="right")
-    if against is not None:
-        table.add_column(f"{escape(against)} less this", justify="right", no_wrap=True)
-        table.add_column("z", justify="right")
+    # Short and folded, so that no number is cut off in 80 columns.
+    columns = ["n", "mean", "s.e.", "sd"]
+    columns += [] if against is None else [f"{escape(against)}\nless this", "z"]
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
     for name, found in rows.items():
         spread = [f"{one:.3g}" if found.count > 1 else "" for one in (found.standard_error, found.sd)]
         cells = [str(found.count), f"{found.mean:.4g}", *spread]
@@ -159,7 +159,9 @@ def summary_table(rows: Mapping[str, Returns], title: str = "", against: str | N
                 than = paired(rows[against], found)
             except ValueError:  # played on other seeds
                 than = None
-            cells += [f"{than.difference:+.4g} ± {than.error:.2g}", f"{than.z:.1f}"] if than else []
+            if than:
+                z = "" if math.isnan(than.z) else f"{than.z:.1f}"
+                cells += [f"{than.difference:+.4g} ± {than.error:.2g}", z]
         table.add_row(escape(name), *cells)
     return table
 

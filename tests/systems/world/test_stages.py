@@ -202,3 +202,12 @@ def test_candidates_play_the_game_itself(first, plan):
     evaluated = [job.seed for job in jobs[16:]]
     assert len({*evaluated}) == 16
     assert not {*evaluated} & {*range(min(seeds), min(seeds) + 80_000)}  # of this generation, or a later one
+
+
+def test_a_dream_is_no_longer_than_the_game(first, plan):
+    """A reward of 1 for a decision: what is earned says how many there were."""
+    short = replace(plan, world=replace(plan.world, limit=3))
+    given = stages.in_latents(short, 1, None)
+    memory = stages.remembered(short, 1, given, quiet)
+    evolved, _ = stages.acted(short, 1, given, memory, Serial(), quiet, plan.path / "short")
+    assert 2 < evolved.history[0].best <= 3

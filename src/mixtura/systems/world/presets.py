@@ -81,7 +81,7 @@ class ControllerPreset:
         sigma: the step size of the first.
         generations: how many.
         repeats: episodes of each candidate.
-        steps: decisions after which a dream is broken off.
+        steps: decisions after which a dream is broken off, as it is at the game's own limit.
         temperature: of dreams.
         every: generations from one evaluation to the next.
         real: whether candidates play the game itself, not the dream.

@@ -220,15 +220,14 @@ def acted(
         fitness, evaluate = _played(plan, number, controller, engine, luck)
     else:
         dream = dream_of(plan, given, memory, controller)
+        steps = min(preset.steps, plan.world.limit)  # M has seen no longer episode
 
         def fitness(candidates: np.ndarray, generation: int) -> np.ndarray:
-            found = dream.returns(
-                candidates, luck + generation, preset.repeats, preset.temperature, preset.steps
-            )
+            found = dream.returns(candidates, luck + generation, preset.repeats, preset.temperature, steps)
             return found.mean(axis=1)
 
         def evaluate(mean: np.ndarray, generation: int) -> float:
-            found = dream.returns(mean[None], luck, EVALUATED, preset.temperature, preset.steps)
+            found = dream.returns(mean[None], luck, EVALUATED, preset.temperature, steps)
             return float(found.mean())
 
     def progress(one: Generation) -> None:

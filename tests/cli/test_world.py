@@ -191,6 +191,7 @@ def test_temperatures(main, run, monkeypatch):
     assert f"{found['0.5']['dream']['mean']:.4g} ± " in out
 
 
+@pytest.mark.slow
 def test_pictures_of_an_agent_that_sees(main, whole, tmp_path):
     folder = whole[0]
     play, dream = tmp_path / "play.gif", tmp_path / "dream.gif"

@@ -154,6 +154,7 @@ def test_an_observation_is_not_written_to_later(memory):
 # What it draws.
 
 
+@pytest.mark.slow
 def test_what_is_dreamt_is_distributed_as_m_says(memory):
     """Means, spreads and survival beside those of draws that NumPy makes from M's parameters."""
     count, steps = 400, 4

@@ -145,6 +145,7 @@ def test_an_item_whose_worker_hangs_is_done_again(pool, tasks, tmp_path, monkeyp
     assert dict(pool.map(tasks.hang, items, timeout=2)) == {number: number for number in range(4)}
 
 
+@pytest.mark.slow
 def test_three_failures_of_an_item_are_named(pool, tasks, tmp_path):
     with pytest.raises(TrainingError, match=r"item 1 of 3 failed 3 times: its worker ended with exit code 7"):
         list(pool.map(tasks.crash, [(number, str(tmp_path), 3) for number in range(3)]))
@@ -152,6 +153,7 @@ def test_three_failures_of_an_item_are_named(pool, tasks, tmp_path):
         list(pool.map(tasks.killed, [0]))
 
 
+@pytest.mark.slow
 def test_a_slow_reader_makes_no_worker_late(pool, tasks):
     list(pool.map(tasks.slow, [1, 1]))  # both workers have started
     with closing(pool.map(tasks.slow, [1, 2, 1], timeout=1.5)) as results:

@@ -69,6 +69,7 @@ def test_its_first_generation_is_spread_as_asked(tmp_path):
     np.testing.assert_allclose(np.cov(seen[0].T), 0.09 * np.eye(6), atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     path = tmp_path / "killed.npz"
     child = subprocess.run([sys.executable, "-c", CHILD, str(path)], capture_output=True, timeout=120)

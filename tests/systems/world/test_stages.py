@@ -135,6 +135,7 @@ def test_m_goes_on_bit_for_bit(first, plan):
     same(weights(plan.memory(1)), [ops.convert_to_numpy(one) for one in load(plan.memory(1)).weights])
 
 
+@pytest.mark.slow
 def test_c_goes_on_bit_for_bit(first, plan):
     whole = read_controller(first.round(1) / "controller.json")
     for name in ("controller.json", "evolution.npz"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from mixtura.errors import InputError
 from mixtura.systems.world import rollouts, stages
 from mixtura.systems.world.agent import read_controller
 from mixtura.systems.world.changes import changed
@@ -212,3 +213,9 @@ def test_a_dream_is_no_longer_than_the_game(first, plan):
     memory = stages.remembered(short, 1, given, quiet)
     evolved, _ = stages.acted(short, 1, given, memory, Serial(), quiet, plan.path / "short")
     assert 2 < evolved.history[0].best <= 3
+
+
+def test_a_dream_needs_recordings_to_begin_as(plan):
+    shutil.rmtree(plan.recording(1).folder)
+    with pytest.raises(InputError, match="has no recorded episodes, which dreams begin as"):
+        stages.awake(plan, 1)

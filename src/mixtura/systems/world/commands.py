@@ -257,7 +257,7 @@ def evaluate(plan: Plan, number: int, engine: Engine, tell: Any) -> dict[str, An
         "rounds": number,
         **verdict.to_dict(preset.real),
     }
-    if keras.backend.backend() == "jax":
+    if keras.backend.backend() == "jax" and plan.recording(1).seeds():  # dreams begin as these do
         found = dreamt(plan, number, verdict)
         report["in_dream"] = {
             name: {"mean": mean, "standard_error": error} for name, (mean, error) in found.items()

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from mixtura.errors import InputError
 from mixtura.models import Controller, ConvVAE, Memory, MemoryLoss
 from mixtura.systems.world.agent import Agent, Scramble, read_controller, save_controller
 from mixtura.systems.world.engines import Engine
@@ -176,7 +177,9 @@ def awake(plan: Plan, number: int) -> tuple[ConvVAE | None, Memory, Seen]:
     """Return V and M of a round that is trained, and the beginning of recordings for dreams to start with."""
     file, recording = plan.vision(number), plan.recording(1)
     vision = None if file is None else load(file)
-    episodes = map(recording.read, recording.seeds()[:STARTS])
+    if not (seeds := recording.seeds()[:STARTS]):
+        raise InputError(f"{recording.folder} has no recorded episodes, which dreams begin as.")
+    episodes = map(recording.read, seeds)
     return vision, load(plan.memory(number)), Seen.of(list(encoded(episodes, vision)))
 
 

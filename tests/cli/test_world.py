@@ -215,11 +215,12 @@ def test_other_controllers(main, whole, tmp_path):
     damaged.write_text(own.read_text()[:50])
     content = json.loads(own.read_text())
     short.write_text(json.dumps({**content, "params": content["params"][1:]}))
-    wide.write_text(json.dumps({**content, "controller": {**content["controller"], "inputs": 8}}))
+    form = {**content["controller"], "inputs": 8}
+    wide.write_text(json.dumps({**content, "controller": form, "params": [*content["params"], 0.0, 0.0]}))
     for file, said in (
         (tmp_path / "none.json", "none.json does not exist"),
         (damaged, "damaged.json is no controller of Mixtura's"),
-        (short, "The controller has 7 parameters; received 6: they belong to another model."),
+        (short, "short.json is no controller of Mixtura's"),
         (wide, "The controller takes 8 numbers, and V and M give 6: it belongs to another model."),
     ):
         code, printed, err = main("world", "play", folder, "--out", tmp_path / "b.gif", "--controller", file)

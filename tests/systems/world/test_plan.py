@@ -64,3 +64,10 @@ def test_one_episode_in_sixteen_is_held_out():
     assert seen.starts.tolist() == [[number] * 2 for number in range(40)]
     few = Seen.of([series(0), series(1)])
     assert (len(few.training), len(few.held_out)) == (2, 1)
+
+
+def test_m_predicts_what_is_asked_for():
+    found = [Seen.of([series(0), series(1)], heads).layout for heads in (None, (), ("done",))]
+    assert found[1][1:] == (False, False)
+    assert found[2][1:] == (False, True)
+    assert found[0] == Seen.of([series(0), series(1)]).layout

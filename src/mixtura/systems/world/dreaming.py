@@ -216,7 +216,6 @@ class Dream:
             if self._has("done"):
                 end = jax.nn.sigmoid(logit) if expected else event[..., -1]
                 alive = alive * (1 - end)
-                event = event.at[..., -1].set(0.0)
             return t + 1, event, state, alive, total
 
         start = (jnp.int32(0), event, state, jnp.ones(rows), jnp.zeros(rows))
@@ -239,8 +238,6 @@ class Dream:
                 "rewards": self._rewards(event)[0],
                 "hazard": jax.nn.sigmoid(logit[0]) if self._has("done") else jnp.zeros(()),
             }
-            if self._has("done"):
-                event = event.at[..., -1].set(0.0)
             return (event, state), made
 
         return jax.lax.scan(body, (event, state), jnp.arange(steps))[1]

@@ -122,10 +122,17 @@ class Seen(NamedTuple):
     starts: np.ndarray
 
     @classmethod
-    def of(cls, series: Sequence[Series]) -> Seen:
-        """Split episodes: every sixteenth is held out; of less than that, one is judged and learnt from."""
+    def of(cls, series: Sequence[Series], heads: Sequence[str] | None = None) -> Seen:
+        """Split episodes: every sixteenth is held out; of less than that, one is judged and learnt from.
+
+        Args:
+            series: the episodes.
+            heads: what M predicts beside z; by default what the episodes ask for.
+        """
         held_out = [one for number, one in enumerate(series) if number % HELD_OUT == HELD_OUT - 1]
         training = [one for number, one in enumerate(series) if number % HELD_OUT != HELD_OUT - 1]
         layout, reward = Layout.of(series)
+        if heads is not None:
+            layout = layout._replace(reward="reward" in heads, done="done" in heads)
         starts = np.stack([one.mean[0] for one in series])
         return cls(training, held_out or training[:1], layout, reward, starts)

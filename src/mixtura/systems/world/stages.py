@@ -100,7 +100,7 @@ def in_latents(plan: Plan, number: int, vision: ConvVAE | None) -> Seen:
         for earlier in range(1, number + 1)
         for one in encoded(map(plan.recording(earlier).read, plan.seeds(earlier)), vision)
     ]
-    return Seen.of(series)
+    return Seen.of(series, plan.preset.memory.heads)
 
 
 def encoded(episodes: Iterable[Episode], vision: ConvVAE | None) -> Iterator[Series]:
@@ -180,7 +180,8 @@ def awake(plan: Plan, number: int) -> tuple[ConvVAE | None, Memory, Seen]:
     if not (seeds := recording.seeds()[:STARTS]):
         raise InputError(f"{recording.folder} has no recorded episodes, which dreams begin as.")
     episodes = map(recording.read, seeds)
-    return vision, load(plan.memory(number)), Seen.of(list(encoded(episodes, vision)))
+    series = list(encoded(episodes, vision))
+    return vision, load(plan.memory(number)), Seen.of(series, plan.preset.memory.heads)
 
 
 # ---------------------------------------------------------------------- C

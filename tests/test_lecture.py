@@ -168,6 +168,7 @@ def test_categorical_samples_follow_the_probabilities():
     assert mdn.sample_from_categorical(np.zeros(3)) == -1
 
 
+@pytest.mark.slow
 def test_sampling_fun_has_the_mixtures_moments():
     row, _, (mus, sigmas, logits) = outputs(2, 3, rows=1, seed=9)
     sampling = mdn.get_mixture_sampling_fun(2, 3)

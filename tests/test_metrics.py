@@ -82,6 +82,7 @@ def test_sequences_are_weighed_and_masked(time, kind, masked):
         assert float(actual) == pytest.approx(reading(name, x, y, weight, mask), rel=1e-5)
 
 
+@pytest.mark.slow
 @every_metric
 def test_a_step_counts_the_same_however_long_its_batch(name):
     metric, batches = READINGS[name][0](FAMILY), [draw(3, 3), draw(3, 4), draw(3, 4)]
@@ -171,6 +172,7 @@ def test_a_saved_model_evaluates_the_same(evaluated, tmp_path):
     assert restored.evaluate(data, verbose=0, return_dict=True) == results
 
 
+@pytest.mark.slow
 def test_training_counts_no_padding_of_weight_zero():
     """On JAX Keras loses the mask of a training step's outputs before it computes metrics."""
     (x, y, valid), _ = Lengths().batches
@@ -274,6 +276,7 @@ def test_levels_lie_between_zero_and_one(level):
 # Ensembles.
 
 
+@pytest.mark.slow
 def test_members_likelihoods_are_their_own_means():
     family, rng = mx.Mixture(mx.Normal(1), 2), np.random.default_rng(0)
     params = rng.normal(size=(3, 5, 6)).astype("float32")  # of three members

@@ -148,6 +148,7 @@ def test_a_full_disk_is_one_sentence_and_what_is_finished_stays(main, tmp_path, 
     assert (code, "has 9 episodes" in out) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_dream_as_numbers(main, run, tmp_path):
     out = tmp_path / "dream.npz"
     arguments = ("world", "dream", run, "--out", out, "--steps", 5, "--temperature", 0)

@@ -245,6 +245,7 @@ def test_inputs_survive_json():
     assert Inputs(**json.loads(json.dumps(asdict(inputs)))) == inputs
 
 
+@pytest.mark.slow
 def test_a_big_table(read):
     x = np.random.default_rng(0).normal(size=(45_000, 9))
     kinds = np.array(["red", "green", "blue"])[np.arange(len(x)) % 3]

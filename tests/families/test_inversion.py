@@ -190,6 +190,7 @@ def test_a_thousand_components():
     np.testing.assert_allclose(p.isf(levels)[:, 0], 999.5 - 1000 * levels, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", [mx.Normal(1), mx.Laplace(1), mx.LogNormal(1), mx.LogitNormal(1)], ids=repr)
 def test_raw_activations_of_any_size_have_quantiles(leaf):
     family = mx.Mixture(leaf, 3)

@@ -119,6 +119,7 @@ def test_log_prob_of_an_interval_is_exact(intervals, exact_scale, exact_mass, as
     )
 
 
+@pytest.mark.slow
 def test_values_and_gradients_of_intervals_are_finite(assert_finite, tensor):
     ends = [-np.inf, -1.0, 0.0, 1e-30, 0.5, 0.5000001, 0.99999994, 1.0, np.inf]
     table = np.array(list(itertools.product([-1e4, 0, 1e4], [-1e4, -13.8, 0, 1e4, 1e6], ends, ends)))

@@ -96,6 +96,7 @@ def test_entropy_of_equal_components_is_theirs():
     assert p.entropy() == pytest.approx(stats.lognorm(5, scale=math.exp(2)).entropy(), abs=1e-10)
 
 
+@pytest.mark.slow
 def test_entropy_of_many_components_needs_little_memory():
     family = mx.Mixture(mx.Normal(1), 300)
     params = np.concatenate([np.zeros(300), np.zeros(300), np.ones(300)])
@@ -361,6 +362,7 @@ def test_the_ends_of_the_uniform_choose_a_component_with_weight(uniform, monkeyp
     assert drawn[0] < 100
 
 
+@pytest.mark.slow
 def test_memory_of_samples_does_not_grow_with_the_components_times_the_samples():
     family = mx.Mixture(mx.Normal(1), 1000)
     p = family(draw_params(family, rows=1)[0])

@@ -49,6 +49,7 @@ def test_a_mode_beats_a_fine_line(leaf, count):
     np.testing.assert_allclose(outside.mode(), 5 + 2 * p.mode(), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", [*PLANES, mx.Mixture(mx.Normal(2, "full"), 2)], ids=repr)
 @pytest.mark.parametrize("count", [2, 5])
 def test_a_mode_beats_a_fine_grid(leaf, count):
@@ -182,6 +183,7 @@ def test_raw_activations_of_any_size_have_a_mode():
         assert not np.isnan(family(params).mode()).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", [mx.Normal(2, "full"), mx.Laplace(2), mx.LogNormal(2)], ids=repr)
 def test_modes_of_many_components_need_little_memory(leaf):
     family = mx.Mixture(leaf, 500)

@@ -193,6 +193,7 @@ def test_samplers_temper_the_choice_and_the_slab(draw):
     np.testing.assert_array_equal(stays, 3.0)
 
 
+@pytest.mark.slow
 def test_draws_from_a_tape(tensor):
     family = mx.Independent(mx.SpikeAndSlab(mx.Mixture(mx.Normal(), 2), WIDTH), 2)
     assert numbers_of(family) == 6  # of both copies: whether it stays, which component, how far

@@ -229,6 +229,7 @@ def published(**settings):
     return SketchRNN(family, **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

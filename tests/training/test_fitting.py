@@ -307,6 +307,11 @@ SAME = {
 # Each compiles two programs or more; of these the others have the like, or most of it.
 LIKE_OTHERS = {
     "dense",
+    "metrics_with_state",
+    "several_inputs_and_outputs",
+    "one_whole_batch_and_the_rest",
+    "validation_freq_list",
+    "unbuilt",
     "dropout",
     "batch_normalisation",
     "regularisation_losses",

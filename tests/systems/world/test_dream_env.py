@@ -119,6 +119,7 @@ def test_what_it_observes(memory):
     assert env.action_space is TURN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("units", "cell"), [((4, 8), "lstm"), ((4, 8), "gru")])
 def test_what_m_remembers_is_its_state_after_what_was_dreamt(units, cell):
     """Teacher forcing on the dream ends in the same state of the top layer."""

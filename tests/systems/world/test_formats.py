@@ -130,6 +130,7 @@ def test_m_of_the_car_predicts_as_the_program_does(written):
     )
 
 
+@pytest.mark.slow
 def test_m_of_doom_predicts_as_the_program_does(written):
     """The cell was made first; a flag follows the action, and the end's logit comes before the mixtures."""
     cell = drawn((LATENT + 2 + UNITS, 4 * UNITS), (4 * UNITS,))

@@ -112,6 +112,7 @@ def test_it_begins_with_how_far_z_moves_and_how_often_it_ends(learnt):
     np.testing.assert_allclose(expit(params[..., -1]).mean(), 1 / 30, rtol=0.3)
 
 
+@pytest.mark.slow
 def test_a_hazard_is_what_m_says_before_it_knows(learnt):
     """Of every moment, given all before, however long ago; padding is left out."""
     model, layout, given = learnt

@@ -55,6 +55,7 @@ def test_loss_is_scipys_mean_negative_log_density_and_theirs(size, count, gradie
     np.testing.assert_allclose(slope, their_slope, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_loss_is_the_mean_over_batch_and_time():
     y_pred, y, _ = outputs(3, 2, rows=12)
     loss = mdn.get_mixture_loss_func(3, 2)
@@ -199,6 +200,7 @@ def test_sampling_fun_ends_a_model_that_draws_anew_for_every_batch(tmp_path):
         assert len(np.unique(drawn)) == 16
 
 
+@pytest.mark.slow
 def test_mse_accuracy_is_the_error_of_a_sample():
     y_pred, y, _ = outputs(2, 3)
     y_pred[:, :6], y_pred[:, 6:12] = np.tile(y, 3) + 2.0, 1e-6  # every component misses by 2
@@ -307,6 +309,7 @@ def test_a_loaded_model_trains_on(tmp_path):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_load_model_brings_the_metric_and_takes_more_custom_objects(tmp_path):
     @keras.saving.register_keras_serializable(package="test")
     class Mine(layers.Layer):

@@ -199,6 +199,7 @@ def test_keras_hands_the_weights_to_weighted_metrics_only():
     assert results["crps"] == pytest.approx(reading("crps", params, y, weight), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_training_reports_them_and_knows_which_way_is_better():
     params, y = draw(8)
     model = keras.Sequential([keras.Input((FAMILY.params_size,)), mx.MDN(FAMILY)])

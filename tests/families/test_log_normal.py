@@ -91,6 +91,7 @@ def test_outside_the_support_there_is_no_probability():
 # Intervals.
 
 
+@pytest.mark.slow
 def test_log_prob_of_an_interval_is_exact(intervals, exact_scale, exact_mass, assert_exact, mp):
     shift, low, high = intervals.T
     narrow = high - low < 1e-3

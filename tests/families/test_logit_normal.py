@@ -236,6 +236,7 @@ def test_moments_and_entropy_are_in_the_events_units():
     np.testing.assert_allclose(p.entropy(), unit.entropy() + 2 * math.log(HIGH - LOW), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_moments_on_tensors_are_those_of_arrays(assert_exact):
     """Scales far below the mean included, where float32 holds few digits of the logit."""
     family = mx.LogitNormal(scale="exp")
@@ -248,6 +249,7 @@ def test_moments_on_tensors_are_those_of_arrays(assert_exact):
     assert_exact(moments, params, truth=moments(params))
 
 
+@pytest.mark.slow
 def test_slopes_of_the_mean_are_exact(assert_slopes):
     params = np.array([[0.0, 0.0], [0.5, 1.0], [-2.0, -1.0]])
     assert_slopes(lambda params: mx.LogitNormal(1, LOW, HIGH, scale="exp").mean(params)[..., 0], params)
@@ -314,12 +316,14 @@ def test_the_sampler_scales_the_noise_of_the_logit(draw):
     np.testing.assert_allclose(half - none, (full - none) / 2, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_slopes_of_samples_are_those_of_differences_at_the_same_seed(assert_slopes):
     family = mx.LogitNormal(1, LOW, HIGH, scale="softplus", min_scale=0.1)
     params = np.array([[2.0, 1.0], [0.0, 0.0], [-1.0, -2.0]])
     assert_slopes(lambda params: family.sample(params, seed=3)[..., 0], params, tensors=True)
 
 
+@pytest.mark.slow
 def test_the_centre_has_a_slope_where_the_logit_is_zero(assert_slopes):
     centre = mx.Sampler(scale=0.0)
     assert_slopes(

@@ -340,6 +340,7 @@ def test_discrete_samples_have_the_mixtures_probabilities(leaf, draw):
     assert stats.chisquare(counts, expected).pvalue > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [6, 200])
 @pytest.mark.parametrize("logit", [-1e4, -math.inf])
 def test_components_of_weight_zero_are_never_drawn(logit, count, draw):

@@ -183,6 +183,7 @@ def test_parts_have_samplers_of_their_own(driven, close):
     )
 
 
+@pytest.mark.slow
 def test_a_joint_within_a_joint_too():
     inner = mx.Joint(a=mx.Normal(1), b=mx.Normal(1))
     model = mx.MDNRNN(mx.Joint(c=mx.Normal(1), pair=inner), (2,))

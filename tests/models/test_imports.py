@@ -105,6 +105,7 @@ def played(folder):
 # ------------------------------------------------------------------ the same distributions
 
 
+@pytest.mark.slow
 def test_a_network_as_trained_predicts_the_same_distributions(trained):
     network, path = trained
     model = import_mdn_rnn(path, scale=10)

@@ -396,6 +396,7 @@ def test_verbose_prints_one_bar_for_each_epoch(capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_the_model_goes_on_as_any_model_does(tmp_path):
     make = network(lambda: layers.Dense(3, "tanh"), metrics=lambda: ["mae"])
     model, history, _ = run(fit, make, {"x": X, "y": Y, "validation_data": (X, Y)})

@@ -249,6 +249,7 @@ def test_what_cannot_share_compiles_once(make, traces):
     assert traces
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [layers.Dense, Twice], ids=["shared", "own"])
 def test_a_model_compiled_again_has_its_new_loss(inner):
     model, copy = (network(inner(2) if inner is layers.Dense else inner()) for _ in range(2))

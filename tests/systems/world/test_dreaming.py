@@ -69,6 +69,7 @@ def by_hand(dream, params, seed, repeats, temperature, steps=STEPS):
     return np.moveaxis(np.array(found), 1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 1.3])
 def test_a_dream_is_the_plain_loop_for_every_controller(dream, params, temperature):
     """All controllers have the luck that each would have alone."""
@@ -100,6 +101,7 @@ def test_a_seed_decides_all(dream, params):
     np.testing.assert_array_equal(twins[0], twins[1])
 
 
+@pytest.mark.slow
 def test_the_expectation_is_the_mean_over_ends(dream, params):
     """And varies less."""
     many = {expected: dream.returns(params, 3, 4000, 1.0, STEPS, expected) for expected in (True, False)}

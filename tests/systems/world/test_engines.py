@@ -162,6 +162,7 @@ def test_a_slow_reader_makes_no_worker_late(pool, tasks):
         assert len(list(results)) == 2
 
 
+@pytest.mark.slow
 def test_what_is_given_up_answers_no_later_map(pool, tasks):
     with closing(pool.map(tasks.slow, [0, 5, 5])) as results:
         next(results)

@@ -13,8 +13,8 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-# Compiled programs are millions of objects that stay: looking through them for garbage as often as Python does
-# by default takes a quarter of the time.
+# Compiled programs are millions of objects that stay: looking through them for garbage as often as usual
+# takes a quarter of the time.
 gc.set_threshold(100_000, 50, 100)
 
 import mixtura  # before Keras: it picks the backend

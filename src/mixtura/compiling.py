@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import keras
@@ -41,6 +41,22 @@ def compiled(function: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
             return function(*arguments)
 
     return lambda *arguments: run([variable.value for variable in variables], *arguments)
+
+
+def kept(owner: Any, name: Hashable, function: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
+    """Return what `compiled(function, *layers)` does, made at its first use and then kept with its owner.
+
+    Args:
+        owner: any object.
+        name: what the function is kept by; the same for functions that compute the same.
+        function: as for `compiled`.
+        *layers: as for `compiled`.
+    """
+    programs = vars(owner).setdefault("_mixtura_compiled", {})
+    if name not in programs:
+        programs[name] = compiled(function, *layers)
+    program: Callable[..., Any] = programs[name]
+    return program
 
 
 def _tensor(value: Any) -> Any:

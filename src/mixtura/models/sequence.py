@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mixtura.compiling import compiled
+from mixtura.compiling import kept
 from mixtura.families.base import Family, a_family
 from mixtura.generation import Generated, generate, stream
 from mixtura.layers.mdn import MDN
@@ -182,10 +182,7 @@ class SequenceModel(keras.Model):
             name: what the function is kept by; the same for functions that compute the same.
             function: reads the weights of this model and no others.
         """
-        kept = self.__dict__.setdefault("_mixtura_compiled", {})
-        if name not in kept:
-            kept[name] = compiled(function, self)
-        return kept[name]
+        return kept(self, name, function, self)
 
     # ------------------------------------------------------------------ drawing
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from mixtura.compiling import kept
 from mixtura.families.checks import positive_int
 from mixtura.layers.convolution import PatchConv2D, TransposedConv2D
 from mixtura.models.variational import kl_divergence
@@ -187,17 +188,13 @@ class ConvVAE(keras.Model):
 
     def _in_batches(self, name: str, function: Any, rows: np.ndarray, batch_size: int) -> Any:
         """Compute rows in batches of one size, so that one program serves all."""
-        from mixtura.compiling import compiled
-
-        kept = self.__dict__.setdefault("_mixtura_compiled", {})
-        if name not in kept:
-            kept[name] = compiled(function, self)
+        program = kept(self, name, function, self)
         batch_size = min(batch_size, 1 << max(0, len(rows) - 1).bit_length())
         pieces = []
         for first in range(0, len(rows), batch_size):
             piece = rows[first : first + batch_size]
             padded = np.concatenate([piece, np.repeat(piece[-1:], batch_size - len(piece), axis=0)])
-            made = kept[name](padded)
+            made = program(padded)
             pieces.append([np.asarray(ops.convert_to_numpy(part))[: len(piece)] for part in made])
         return tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
-import keras
 import numpy as np
 from jax import numpy as jnp
 from keras import ops
 
+from mixtura.compiling import kept
 from mixtura.families.draws import TensorDraws
 from mixtura.models.controller import Controller
 from mixtura.models.memory import Memory
@@ -75,10 +76,6 @@ class Dream:
         self.memory, self.controller = memory, controller
         self.features, self.actions, self.reward = features, actions, float(reward)
         self.starts = jnp.asarray(starts, jnp.float32)
-        self._variables = list(memory.variables)
-        self._returns = jax.jit(self._with_weights(self._live), static_argnames=("repeats", "expected"))
-        self._given = jax.jit(self._with_weights(self._told))
-        self._trace = jax.jit(self._with_weights(self._follow), static_argnames=("steps",))
 
     def returns(
         self,
@@ -101,19 +98,9 @@ class Dream:
                 has not ended before, which is the expectation of the sum over the ends that could be
                 drawn; else ends are drawn.
         """
-        values = [variable.value for variable in self._variables]
-        params = jnp.asarray(params, jnp.float32)
-        key = jax.random.key(seed)
-        found = self._returns(
-            values,
-            params,
-            key,
-            jnp.float32(temperature),
-            jnp.int32(steps),
-            repeats=repeats,
-            expected=expected,
-        )
-        return np.asarray(found)
+        live = partial(self._live, repeats=repeats, expected=expected)
+        program = kept(self, ("returns", repeats, expected), live, self.memory)
+        return np.asarray(program(*_arguments(params, seed, temperature), jnp.int32(steps)))
 
     def told(self, codes: np.ndarray, seed: int, temperature: float = 1.0) -> np.ndarray:
         """Return the expected sum of the rewards of dreams in which the actions are given, `(repeats,)`.
@@ -125,28 +112,18 @@ class Dream:
             seed: of the starts and of everything drawn.
             temperature: of z, as in `Sampler.world_models`.
         """
-        values = [variable.value for variable in self._variables]
-        codes = jnp.asarray(codes, jnp.float32)
-        return np.asarray(self._given(values, codes, jax.random.key(seed), jnp.float32(temperature)))
+        program = kept(self, "told", self._told, self.memory)
+        return np.asarray(program(*_arguments(codes, seed, temperature)))
 
     def trace(
         self, params: np.ndarray, seed: int, temperature: float = 1.0, steps: int = 500
     ) -> dict[str, np.ndarray]:
         """Return one controller's dream: `latents`, `codes`, `rewards` and `hazard` of every step."""
-        values = [variable.value for variable in self._variables]
-        params = jnp.asarray(params, jnp.float32)[None]
-        made = self._trace(values, params, jax.random.key(seed), jnp.float32(temperature), steps=steps)
+        program = kept(self, ("trace", steps), partial(self._follow, steps=steps), self.memory)
+        made = program(*_arguments(np.asarray(params)[None], seed, temperature))
         return {name: np.asarray(value) for name, value in made.items()}
 
     # ------------------------------------------------------------------ compiled
-
-    def _with_weights(self, function: Any) -> Any:
-        def run(values: Any, *arguments: Any, **static: Any) -> Any:
-            scope = keras.StatelessScope(state_mapping=list(zip(self._variables, values, strict=True)))
-            with scope:
-                return function(*arguments, **static)
-
-        return run
 
     def _begin(self, key: Any, copies: int, repeats: int) -> tuple[Any, Any]:
         """Return z and M's state of the first moment, for all dreams."""
@@ -245,3 +222,8 @@ class Dream:
 
 def _sampler(temperature: Any) -> Any:
     return Sampler(temperature, jnp.sqrt(temperature), 1.0)
+
+
+def _arguments(numbers: np.ndarray, seed: int, temperature: float) -> tuple[Any, Any, Any]:
+    """Return parameters or codes, the seed and the temperature, as the programs take them."""
+    return jnp.asarray(numbers, jnp.float32), jax.random.key(seed), jnp.float32(temperature)

@@ -197,16 +197,16 @@ def evolve(plan: Plan, number: int, engine: Engine, tell: Any) -> Evolved:
     Raises:
         InputError: if M of the round is not trained.
     """
-    memory = plan.memory(number)
-    kept = Run(memory).checkpoint()
-    is_trained = (memory / "model.keras").exists() if plan.untrained else kept is not None and kept.is_final
+    folder = plan.memory(number)
+    kept = Run(folder).checkpoint()
+    is_trained = (folder / "model.keras").exists() if plan.untrained else kept is not None and kept.is_final
     if not is_trained:
         raise InputError(
             f"Round {number} of {plan.path} is not trained; "
             f"`mixtura world train {plan.path} --round {number}` comes first."
         )
-    given = in_latents(plan, number, seen(plan, number, tell))
-    evolved, _ = acted(plan, number, given, remembered(plan, number, given, tell), engine, tell)
+    given, memory = train(plan, number, tell)  # reads what is trained
+    evolved, _ = acted(plan, number, given, memory, engine, tell)
     pictures.fitness_curves(
         plan.path / "figures" / f"fitness-{number}.png", {f"round {number}": evolved.history}
     )
@@ -274,10 +274,8 @@ def _draw(plan: Plan, verdict: Verdict) -> None:
     pictures.returns_picture(figures / "returns.png", verdict.returns)
     if all((one.values <= cap).all() and (one.values > 0).all() for one in verdict.returns.values()):
         pictures.survival_curves(figures / "survival.png", verdict.returns, cap=cap, unit="steps survived")
-    with Environment(plan.world) as environment:
-        names = environment.actions.names
     seed = sorted(verdict.codes)[0]
-    pictures.actions_picture(figures / "actions.png", verdict.codes[seed], names)
+    pictures.actions_picture(figures / "actions.png", verdict.codes[seed], plan.actions.names)
 
 
 def round_of(plan: Plan, number: int | None) -> int:
@@ -310,7 +308,7 @@ def play(
     agent = agent_of(plan, round_of(plan, number), controller=controller)
     with Environment(plan.world) as environment:
         episode = rollout(environment, agent, UNSEEN + seed)
-        captions = [_caption(environment.actions, code) for code in episode.actions]
+    captions = [_caption(plan.actions, code) for code in episode.actions]
     pictures.play_gif(out, episode.observations[:-1], captions)
     return episode.total
 

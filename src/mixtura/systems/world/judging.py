@@ -14,7 +14,6 @@ from mixtura.systems.world.actions import Ordered
 from mixtura.systems.world.agent import Scramble
 from mixtura.systems.world.comparing import Returns, paired
 from mixtura.systems.world.engines import Engine
-from mixtura.systems.world.environments import Environment
 from mixtura.systems.world.plan import CHOOSING, UNSEEN, Plan
 from mixtura.systems.world.policies import Policy, Random, Replay, Still, Sweep
 from mixtura.systems.world.rollouts import PATIENCE, Job, Played, play
@@ -59,12 +58,12 @@ class Verdict:
 def judged(plan: Plan, number: int, engine: Engine, tell: Tell) -> Verdict:
     """Play the unseen episodes with the agent of a round and with everything it is compared to.
 
-    - "random": actions at random, each held for a while, as recordings are made;
+    - "random": actions at random, each held for a while, as published;
     - "still": nothing is done;
     - "sweep": from side to side without looking; the best period is chosen on other seeds;
     - "scrambled": the agent, the numbers of z in another order in every episode;
     - "scrambled_c": the same for C alone: M, whose state C is given too, sees as ever;
-    - "replayed": what the agent did in the episode before, whatever happens.
+    - "replayed": what the agent did in another episode, whatever happens.
 
     Args:
         plan: of the run.
@@ -81,7 +80,7 @@ def judged(plan: Plan, number: int, engine: Engine, tell: Tell) -> Verdict:
         "still": Returns.of(run("still", [(Still(), seed) for seed in unseen])),
     }
     period = None
-    if _has_sides(plan):
+    if isinstance(plan.actions, Ordered):
         period = best_sweep(plan, run)
         returns["sweep"] = Returns.of(run("sweep", [(Sweep(period), seed) for seed in unseen]))
     agent = agent_of(plan, number)
@@ -109,11 +108,9 @@ def dreamt(plan: Plan, number: int, verdict: Verdict) -> dict[str, tuple[float, 
     policies: dict[str, Policy] = {"random": Random(plan.world.hold), "still": Still()}
     if verdict.period is not None:
         policies["sweep"] = Sweep(verdict.period)
-    with Environment(plan.world) as environment:
-        actions = environment.actions
     found = {}
     for name, policy in policies.items():
-        players = [policy.start(actions, UNSEEN + one) for one in range(DREAMS)]
+        players = [policy.start(plan.actions, UNSEEN + one) for one in range(DREAMS)]
         codes = [[player(None) for player in players] for _ in range(plan.world.limit)]
         found[name] = dream.told(np.array(codes), UNSEEN)
     agent = agent_of(plan, number)
@@ -149,8 +146,3 @@ def played(
 def _finite(value: float) -> float | None:
     """Return a number as JSON has it: what is infinite or undefined is None."""
     return value if math.isfinite(value) else None
-
-
-def _has_sides(plan: Plan) -> bool:
-    with Environment(plan.world) as environment:
-        return isinstance(environment.actions, Ordered)

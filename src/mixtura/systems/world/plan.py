@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mixtura.errors import InputError
-from mixtura.systems.world.environments import World
+from mixtura.systems.world.actions import Actions
+from mixtura.systems.world.environments import Environment, World
 from mixtura.systems.world.memory import Layout, Series
 from mixtura.systems.world.presets import WorldPreset
 from mixtura.systems.world.recording import Recording
@@ -45,6 +47,12 @@ class Plan:
     def hold(self) -> tuple[int, int]:
         """For how many decisions, from and to, recordings hold an action that is random."""
         return self.preset.hold or self.world.hold
+
+    @cached_property
+    def actions(self) -> Actions:
+        """What codes mean in the environment, which is opened once to see."""
+        with Environment(self.world) as environment:
+            return environment.actions
 
     def round(self, number: int) -> Path:
         """Return the folder of a round, counted from 1."""

@@ -15,7 +15,6 @@ from mixtura.errors import InputError
 from mixtura.models import Controller, ConvVAE, Memory, MemoryLoss
 from mixtura.systems.world.agent import Agent, Scramble, read_controller, save_controller
 from mixtura.systems.world.engines import Engine
-from mixtura.systems.world.environments import Environment
 from mixtura.systems.world.evolution import Evolved, Generation, evolve
 from mixtura.systems.world.memory import Series, begin, family_of, rows
 from mixtura.systems.world.plan import CANDIDATES, Plan, Seen
@@ -190,19 +189,16 @@ def awake(plan: Plan, number: int) -> tuple[ConvVAE | None, Memory, Seen]:
 def controller_of(plan: Plan, memory: Memory) -> Controller:
     """Return the form of C."""
     preset = plan.preset.controller
-    with Environment(plan.world) as environment:
-        outputs = environment.actions.size
-    return Controller(memory.features_size(preset.features), outputs, preset.hidden, preset.bias)
+    inputs, outputs = memory.features_size(preset.features), plan.actions.size
+    return Controller(inputs, outputs, preset.hidden, preset.bias)
 
 
 def dream_of(plan: Plan, given: Seen, memory: Memory, controller: Controller) -> Any:
     """Return the dream that controllers live in."""
     from mixtura.systems.world.dreaming import Dream  # JAX only
 
-    with Environment(plan.world) as environment:
-        actions = environment.actions
     features = plan.preset.controller.features
-    return Dream(memory, controller, features, actions, given.starts, given.reward)
+    return Dream(memory, controller, features, plan.actions, given.starts, given.reward)
 
 
 def acted(

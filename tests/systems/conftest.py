@@ -26,3 +26,20 @@ def gestures_csv(tmp_path_factory):
     path = tmp_path_factory.mktemp("gestures") / "gestures.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture
+def saved_figures(monkeypatch):
+    """Return a function that takes a module of pictures and returns the figures that it saves from then on."""
+
+    def watch(pictures):
+        figures = []
+        real = pictures.save_figure
+        monkeypatch.setattr(
+            pictures,
+            "save_figure",
+            lambda figure, *rest, **more: figures.append(figure) or real(figure, *rest, **more),
+        )
+        return figures
+
+    return watch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,9 +60,7 @@ class Controller:
 
         def take(*shape: int) -> Any:
             nonlocal at
-            count = 1
-            for size in shape:
-                count *= size
+            count = math.prod(shape)
             part = xp.reshape(params[..., at : at + count], (*batch, *shape))
             at += count
             return part

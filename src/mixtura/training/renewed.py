@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,7 +23,6 @@ def fit_renewed(
     run: Run,
     batch_size: int | None = None,
     validation_data: Any = None,
-    callbacks: Callable[[int], Sequence[keras.callbacks.Callback]] = lambda epoch: (),
     progress: Callable[[int, dict[str, float]], Any] | None = None,
 ) -> dict[str, list[float]]:
     """Train a compiled model, each epoch on data of its own: a sample of what memory cannot hold, say.
@@ -39,7 +38,6 @@ def fit_renewed(
         run: where the state is kept after every epoch.
         batch_size: as in `fit`.
         validation_data: as in `fit`.
-        callbacks: of an epoch.
         progress: called after every epoch, also with those kept earlier, with its number from 1 and losses.
 
     Returns:
@@ -75,7 +73,7 @@ def fit_renewed(
                 validation_data=validation_data,
                 seed=seed + epoch,
                 verbose=0,
-                callbacks=[history, *callbacks(epoch)],
+                callbacks=[history],
             )
         finally:  # Ctrl-C lets an epoch finish, and it is kept
             if history.history:

@@ -18,16 +18,8 @@ TICS = {
 
 
 @pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are saved."""
-    figures = []
-    real = pictures.save_figure
-    monkeypatch.setattr(
-        pictures,
-        "save_figure",
-        lambda figure, *rest, **more: figures.append(figure) or real(figure, *rest, **more),
-    )
-    return figures
+def drawn(saved_figures):
+    return saved_figures(pictures)
 
 
 def labelled(axes):

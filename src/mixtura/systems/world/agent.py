@@ -9,8 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+import keras
 import numpy as np
+from keras import ops
 
+from mixtura.compiling import compiled
 from mixtura.errors import InputError
 from mixtura.files import replacing
 from mixtura.models.controller import Controller
@@ -36,8 +39,6 @@ class Mind:
     """
 
     def __init__(self, vision: Any, memory: Any, controller: Any, features: str) -> None:
-        from mixtura.compiling import compiled
-
         self.vision, self.memory, self.controller, self.features = vision, memory, controller, features
         try:
             size = memory.features_size(features)
@@ -77,8 +78,6 @@ class Mind:
         Raises:
             InputError: if `params` are those of another controller.
         """
-        from keras import ops
-
         params = np.asarray(params, np.float32)
         if params.shape != (self.controller.size,):
             raise InputError(
@@ -90,7 +89,8 @@ class Mind:
         orders = (another if scramble == "all" else as_it_is, another if scramble == "c" else as_it_is)
         event = np.asarray(ops.convert_to_numpy(self.memory.start_event()))[None]
         code = np.zeros((1, actions.size), np.float32)
-        state = [np.asarray(ops.convert_to_numpy(one)) for one in self._flat_state()]
+        state = keras.tree.flatten(self.memory.initial_state(1))
+        state = [np.asarray(ops.convert_to_numpy(one)) for one in state]
 
         def play(observation: Any) -> np.ndarray:
             nonlocal event, code, state
@@ -102,19 +102,11 @@ class Mind:
 
         return play
 
-    def _flat_state(self) -> list[Any]:
-        import keras
-
-        return keras.tree.flatten(self.memory.initial_state(1))
-
     def _decide(self, observation: Any, event: Any, code: Any, params: Any, orders: Any, *state: Any) -> Any:
         """Return C's outputs, the event that the observation is, and M's state.
 
         First M is told what came before, then C is asked: so that one program does both.
         """
-        import keras
-        from keras import ops
-
         memory = self.memory
         state = keras.tree.pack_sequence_as(memory.initial_state(1), list(state))
         _, state = memory.step(memory.embed(event, code), state)
@@ -229,10 +221,6 @@ def _written(path: Path | None) -> int:
 
 
 def _read(path: Path) -> Any:
-    import keras
-
-    import mixtura.models  # noqa: F401 - registers the classes
-
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # damage shows in any way

@@ -30,7 +30,7 @@ def gestures_csv(tmp_path_factory):
 
 @pytest.fixture
 def saved_figures(monkeypatch):
-    """Return a function that takes a module of pictures and returns the figures that it saves from then on."""
+    """Return a function of a module of pictures: it returns the figures that are saved from then on."""
 
     def watch(pictures):
         figures = []

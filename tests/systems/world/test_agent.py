@@ -59,7 +59,7 @@ def by_hand(model, z, params=PARAMS, order=(0, 1, 2), features="zh"):
     state, codes = model.initial_state(1), []
     event, code = ops.convert_to_numpy(model.start_event()), np.zeros(1)
     for one in z:
-        x = model.embed(*(ops.convert_to_tensor([part], dtype="float32") for part in (event, code)))
+        x = model.embed(*(ops.convert_to_tensor(np.array([part], "float32")) for part in (event, code)))
         _, state = model.step(x, state)
         h, c = (ops.convert_to_numpy(part)[0] for part in state[-2:])
         given = np.concatenate([one[list(order)], h, c][: len(features)])

@@ -29,16 +29,21 @@ def test_the_readmes_python_runs(capsys):
         "characters.md",
         "families.md",
         "impsy.md",
-        "handwriting.md",
         "kanji.md",
         "moves.md",
         "negative-log-likelihood.md",
         "robojam.md",
-        "signals.md",
         "sketch.md",
         *(
             pytest.param(page, marks=pytest.mark.slow)
-            for page in ("regression.md", "sequences.md", "training.md", "world.md")
+            for page in (
+                "handwriting.md",
+                "regression.md",
+                "sequences.md",
+                "signals.md",
+                "training.md",
+                "world.md",
+            )
         ),
     ],
 )

@@ -120,6 +120,7 @@ def test_a_network_as_trained_predicts_the_same_distributions(trained):
     np.testing.assert_allclose(p.log_prob(EVENTS), log_prob, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_as_played_takes_the_same_steps(played):
     network, path = played
     model = import_mdn_rnn(path)

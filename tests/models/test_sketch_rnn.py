@@ -80,6 +80,7 @@ def test_the_state_begins_where_the_context_says(model):
     np.testing.assert_allclose(np.concatenate([numpy(h)[0], numpy(c)[0]]), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_follows_the_end_is_not_read(model):
     mean, log_variance = model.encode(DRAWINGS)
     for row, drawing in enumerate(DRAWINGS):

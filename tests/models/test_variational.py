@@ -46,6 +46,7 @@ def published(params, events, floor, weights, closing):
     return offset - (np.array(weights) * events[2:] * np.log(pen)).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closing", [False, True])
 @pytest.mark.parametrize("floor", [0.0, 1e-6, 0.1])
 def test_the_loss_is_the_published_one(closing, floor):
@@ -64,6 +65,7 @@ def test_the_loss_is_the_published_one(closing, floor):
     assert finite[1:].all()
 
 
+@pytest.mark.slow
 def test_without_settings_it_is_the_likelihood_of_any_family():
     params = RNG.normal(size=(3, STROKES.params_size)).astype("float32")
     events = np.column_stack([RNG.normal(size=(3, 2)), np.eye(3)]).astype("float32")

@@ -20,6 +20,7 @@ def document(address):
     return schemathesis.openapi.from_url(f"{address}/openapi.json", config=CONFIG)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_the_application_does_what_its_document_says(document, path, method, mode):

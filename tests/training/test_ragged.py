@@ -167,6 +167,7 @@ def test_segments_are_the_batches():
 # Training
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_negative_log_likelihood_per_real_step():
     rows = Ragged.padded(SOME, 2, 2)
     model = network(keras.optimizers.SGD(0.0))

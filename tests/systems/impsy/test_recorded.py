@@ -24,6 +24,7 @@ def test_draws_are_rounded_and_kept_in_a_range(kind, tensor):
     assert len(set(drawn[:, 0])) <= 128
 
 
+@pytest.mark.slow
 def test_what_is_drawn_again_stays_the_same(tensor):
     """A spike at a draw is drawn as that, for ever."""
     family = Recorded(mx.SpikeAndSlab(mx.Normal(), 0.25), 0.0, 2.0**-5, [1 / 127], [0.0], [1.0])

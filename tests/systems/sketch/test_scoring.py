@@ -101,6 +101,7 @@ def autoencoder_prior(model, label):
     return mean[0], np.exp(log_variance / 2)
 
 
+@pytest.mark.slow
 def test_the_bound_nears_the_likelihood(autoencoder):
     labels = [0, 1, 1]
     scores = score_drawings(autoencoder, DRAWINGS, labels, samples=1024, seed=3)
@@ -125,6 +126,7 @@ def test_a_score_does_not_depend_on_the_others(autoencoder):
     assert 0 < np.ptp(together.nll) < 0.5  # each has its own draws
 
 
+@pytest.mark.slow
 def test_published_losses_divide_by_the_longest_and_the_size_of_z(autoencoder, decoder):
     longest = 40
     found = published_losses(decoder, DRAWINGS, longest, floor=0.0)

@@ -83,6 +83,7 @@ def test_a_dream_is_the_plain_loop_for_every_controller(dream, params, temperatu
             np.testing.assert_allclose(totals, (alive * rewards).sum(axis=0), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_trace_is_one_dream(dream, params):
     trace = dream.trace(params[0], 5, 1.3, STEPS)
     rewards, hazard, _ = by_hand(dream, params[0], 5, 1, 1.3)
